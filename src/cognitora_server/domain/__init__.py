@@ -1,0 +1,1 @@
+"""The nouns of the product, their states and errors. Imports nothing else of ours."""

@@ -1,0 +1,42 @@
+"""Accounts and the keys that open them."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+
+KEY_PREFIX = "cgk_"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who owns containers. One account never sees another's."""
+
+    id: str
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as the store knows it: its hash and the first characters, never the key itself."""
+
+    id: str
+    account_id: str
+    account_name: str
+    name: str
+    hint: str
+    created_at: datetime
+    revoked_at: datetime | None = None
+
+
+def new_secret() -> str:
+    """Return a new API key (256 random bits). It is shown once and only its hash is kept."""
+    return KEY_PREFIX + secrets.token_urlsafe(32)
+
+
+def hash_secret(secret: str) -> str:
+    """Return what the store keeps of a key. A fast hash is right: a key is random, not a password."""
+    return hashlib.sha256(secret.encode()).hexdigest()

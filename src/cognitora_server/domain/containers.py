@@ -1,0 +1,161 @@
+"""Containers: the user's resource, its states, and what the record of one holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+class ContainerStatus(StrEnum):
+    """Where a container is in its life. The last five are final."""
+
+    QUEUED = "QUEUED"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    IDLE = "IDLE"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    TERMINATED = "TERMINATED"
+    TIMEOUT = "TIMEOUT"
+
+    @property
+    def final(self) -> bool:
+        """True once the container has ended; it never leaves such a state."""
+        return self in _FINAL
+
+
+_FINAL = frozenset(
+    {
+        ContainerStatus.COMPLETED,
+        ContainerStatus.FAILED,
+        ContainerStatus.CANCELLED,
+        ContainerStatus.TERMINATED,
+        ContainerStatus.TIMEOUT,
+    }
+)
+
+
+class ContainerType(StrEnum):
+    """COMPUTE runs the user's image; SESSION is a code-interpreter container."""
+
+    COMPUTE = "COMPUTE"
+    SESSION = "SESSION"
+
+
+class Reason(StrEnum):
+    """Why a container ended, for programs."""
+
+    EXIT = "exit"
+    TIMEOUT = "timeout"
+    IDLE = "idle"
+    BUDGET = "budget"
+    OOM = "oom"
+    DISK = "disk"
+    USER = "user"
+    IMAGE = "image"
+    HOST = "host"
+    GUEST = "guest"
+    SHUTDOWN = "shutdown"
+
+
+class Isolation(StrEnum):
+    """How strongly a sandbox is separated from the host, strongest first."""
+
+    MICROVM = "microvm"
+    GVISOR = "gvisor"
+    CONTAINER = "container"
+
+
+#: Strongest first; `auto` takes the first that the host can really run.
+ISOLATION_BY_STRENGTH = tuple(Isolation)
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a container may use. `cpu_cores` may be a fraction; `storage_gb` is GiB of writable disk."""
+
+    cpu_cores: float
+    memory_mb: int
+    storage_gb: int = 5
+    gpu_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PortMapping:
+    """One port inside the container and its public address (`pending` until it is reachable)."""
+
+    container_port: int
+    protocol: str = "tcp"
+    url: str = "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a container has used so far: CPU seconds, and the highest memory and current disk use in bytes."""
+
+    cpu_seconds: float = 0.0
+    memory_peak_bytes: int = 0
+    disk_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a container ended, or is asked to end: the final state, the reason and a sentence for people."""
+
+    status: ContainerStatus
+    reason: Reason
+    message: str | None = None
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """The record of a container.
+
+    What the user asked for: everything down to `created_at`. Desired: `wanted_end` (None means: shall run).
+    Observed: `status` and what follows. Times are UTC; `expires_at` is the one deadline.
+    """
+
+    id: str
+    account_id: str
+    image: str
+    command: tuple[str, ...] | None
+    persistent: bool
+    container_type: ContainerType
+    resources: Resources
+    environment: Mapping[str, str]
+    networking: bool
+    port_mapping: PortMapping | None
+    max_cost_credits: float
+    timeout_seconds: int
+    expires_at: datetime
+    isolation_requested: str
+    name: str | None
+    metadata: Mapping[str, str]
+    created_at: datetime
+    updated_at: datetime
+
+    wanted_end: End | None = None
+
+    status: ContainerStatus = ContainerStatus.QUEUED
+    end: End | None = None
+    isolation: Isolation | None = None
+    image_id: str | None = None
+    image_notice: str | None = None
+    progress: str | None = None
+    handle: Mapping[str, Any] | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    usage: Usage = field(default_factory=Usage)
+
+    @property
+    def accepts_executions(self) -> bool:
+        """True while a command can be run in it, now or once it has started."""
+        return not self.status.final and self.wanted_end is None

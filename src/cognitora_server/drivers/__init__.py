@@ -1,0 +1,1 @@
+"""Drivers make sandboxes. One contract (`base`), several technologies; siblings never import each other."""
