@@ -116,6 +116,35 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerRequest:
+    """What a user asks for. None means: the server's default. Already checked for form, not for what the host can."""
+
+    image: str
+    resources: Resources
+    max_cost_credits: float
+    command: tuple[str, ...] | None = None
+    persistent: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    networking: bool = False
+    port_mapping: PortMapping | None = None
+    timeout_seconds: int | None = None
+    expires_at: datetime | None = None
+    isolation: str = "auto"
+    name: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerFilter:
+    """Which containers to list: all conditions hold together; `metadata` entries must all match."""
+
+    status: ContainerStatus | None = None
+    container_type: ContainerType | None = None
+    name: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Container:
     """The record of a container.
 

@@ -47,6 +47,15 @@ class ExecutionRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class ExecutionFilter:
+    """Which executions to list: all conditions hold together."""
+
+    container_id: str | None = None
+    status: ExecutionStatus | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """What a process wrote.
 
