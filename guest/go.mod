@@ -1,0 +1,3 @@
+module cognitora/guest
+
+go 1.26

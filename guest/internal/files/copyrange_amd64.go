@@ -1,0 +1,3 @@
+package files
+
+const sysCopyFileRange = 326

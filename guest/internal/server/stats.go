@@ -1,0 +1,22 @@
+package server
+
+import (
+	"net/http"
+
+	"cognitora/guest/internal/stats"
+)
+
+type statsAnswer struct {
+	stats.Stats
+	UptimeMS      int64 `json:"uptime_ms"`
+	OpenProcesses int   `json:"open_processes"`
+	KeptProcesses int   `json:"kept_processes"`
+	KeptBytes     int64 `json:"kept_output_bytes"`
+}
+
+// stats: GET /v1/stats
+func (s *Server) stats(w http.ResponseWriter, _ *http.Request) error {
+	answer := statsAnswer{Stats: stats.Read(), UptimeMS: s.uptime()}
+	answer.OpenProcesses, answer.KeptProcesses, answer.KeptBytes = s.Processes.Totals()
+	return writeJSON(w, http.StatusOK, answer)
+}
