@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from .domain.credits import Prices
 from .domain.errors import CognitoraError
@@ -59,7 +64,8 @@ class Settings(BaseSettings):
     )
 
     isolation: Literal["auto", "microvm", "gvisor", "container"] = Field(
-        "auto", description="Isolation of containers that ask for none: auto takes the strongest this host can run."
+        "auto",
+        description="Isolation of containers that ask for none: auto takes the strongest this host can run.",
     )
     minimum_isolation: Literal["microvm", "gvisor", "container"] = Field(
         "gvisor",
@@ -75,11 +81,11 @@ class Settings(BaseSettings):
     default_storage_gb: int = Field(5, ge=1, le=1024, description="storageGb where a request names none (GiB).")
     max_storage_gb: int = Field(100, ge=1, le=16384, description="Largest storageGb a request may ask for (GiB).")
     one_shot_timeout_seconds: int = Field(300, ge=1, description="Deadline of a one-shot container without one.")
-    persistent_timeout_seconds: int = Field(
-        86_400, ge=1, description="Deadline of a persistent container without one."
-    )
+    persistent_timeout_seconds: int = Field(86_400, ge=1, description="Deadline of a persistent container without one.")
     max_timeout_seconds: int = Field(
-        2_592_000, ge=1, description="Longest deadline a container may have, counted from now (default 30 days)."
+        2_592_000,
+        ge=1,
+        description="Longest deadline a container may have, counted from now (default 30 days).",
     )
     exec_timeout_seconds: int = Field(
         3_600, ge=1, description="Timeout of an exec that names none; it also ends with its container."
@@ -92,7 +98,10 @@ class Settings(BaseSettings):
     )
     concurrent_starts: int = Field(4, ge=1, le=256, description="How many sandboxes are started at the same time.")
     ready_disks: int = Field(
-        4, ge=0, le=256, description="Empty disks of the default size that are kept ready so that a start need not wait."
+        4,
+        ge=0,
+        le=256,
+        description="Empty disks of the default size that are kept ready so that a start need not wait.",
     )
 
     max_body_bytes: int = Field(
@@ -120,7 +129,8 @@ class Settings(BaseSettings):
         None, description="Another registries.conf (mirrors, insecure registries) than the host's."
     )
     registry_auth_file: Path | None = Field(
-        None, description="Another auth.json (registry credentials) than the host's; 'podman login' writes it."
+        None,
+        description="Another auth.json (registry credentials) than the host's; 'podman login' writes it.",
     )
     image_max_bytes: int = Field(20 * GIB, ge=MIB, description="Largest image accepted, unpacked.")
     image_pull_timeout_seconds: int = Field(1_800, ge=1, description="How long one pull may take.")
@@ -134,7 +144,10 @@ class Settings(BaseSettings):
     def prices(self) -> Prices:
         """The price list as one value."""
         return Prices(
-            self.price_cpu_core_hour, self.price_memory_gib_hour, self.price_storage_gib_hour, self.price_gpu_hour
+            self.price_cpu_core_hour,
+            self.price_memory_gib_hour,
+            self.price_storage_gib_hour,
+            self.price_gpu_hour,
         )
 
     @property

@@ -149,7 +149,8 @@ class Container:
     """The record of a container.
 
     What the user asked for: everything down to `created_at`. Desired: `wanted_end` (None means: shall run).
-    Observed: `status` and what follows. Times are UTC; `expires_at` is the one deadline.
+    Observed: `status` and what follows. Times are UTC. `expires_at` is the one deadline; unless `expires_fixed`
+    (the user named the instant, or changed it) it is counted anew from the start, so waiting costs no time.
     """
 
     id: str
@@ -165,6 +166,7 @@ class Container:
     max_cost_credits: float
     timeout_seconds: int
     expires_at: datetime
+    expires_fixed: bool
     isolation_requested: str
     name: str | None
     metadata: Mapping[str, str]

@@ -1,0 +1,90 @@
+"""Containers in the store."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, insert, select, update
+
+from cognitora_server.domain.containers import Container, ContainerFilter, ContainerStatus
+from cognitora_server.domain.executions import Execution
+from cognitora_server.domain.pages import Listing, Page
+
+from .database import Database
+from .executions import execution_insert
+from .rows import container_of, container_values
+from .tables import containers
+
+_FINAL = [status for status in ContainerStatus if status.final]
+
+
+class ContainerStore:
+    """Remembers containers. Nothing changes a container that has ended."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, container: Container) -> None:
+        """Remember a new container."""
+        values = container_values({field.name: getattr(container, field.name) for field in fields(container)})
+        await self._database.write(lambda c: c.execute(insert(containers).values(values)))
+
+    async def change(self, container_id: str, execution: Execution | None = None, **changes: Any) -> Container | None:
+        """Change fields of a container that has not ended, and return it; None if it has ended or never was.
+
+        `execution` is remembered in the same transaction.
+        """
+        statement = (
+            update(containers)
+            .where(containers.c.id == container_id, containers.c.status.not_in(_FINAL))
+            .values(container_values(changes))
+            .returning(*containers.c)
+        )
+
+        def work(connection: Any) -> Container | None:
+            row = connection.execute(statement).one_or_none()
+            if row is not None and execution is not None:
+                connection.execute(execution_insert(execution))
+            return container_of(row) if row is not None else None
+
+        return await self._database.write(work)
+
+    async def get(self, container_id: str, account_id: str | None = None) -> Container | None:
+        """Return the container, if it is there and the account's (None: any account's)."""
+        statement = select(containers).where(containers.c.id == container_id)
+        if account_id is not None:
+            statement = statement.where(containers.c.account_id == account_id)
+        row = await self._database.read(lambda c: c.execute(statement).one_or_none())
+        return container_of(row) if row is not None else None
+
+    async def list(self, account_id: str, wanted: ContainerFilter, page: Page) -> Listing[Container]:
+        """Return a page of an account's containers, newest first."""
+        condition = _condition(account_id, wanted)
+        count = select(func.count()).select_from(containers).where(condition)
+        rows = (
+            select(containers)
+            .where(condition)
+            .order_by(containers.c.created_at.desc(), containers.c.id)
+            .limit(page.limit)
+            .offset(page.offset)
+        )
+        total, found = await self._database.read(lambda c: (c.execute(count).scalar_one(), c.execute(rows).all()))
+        return Listing(tuple(map(container_of, found)), total)
+
+    async def unfinished(self) -> tuple[Container, ...]:
+        """Return every container that has not ended, oldest first."""
+        statement = select(containers).where(containers.c.status.not_in(_FINAL)).order_by(containers.c.created_at)
+        return tuple(map(container_of, await self._database.read(lambda c: c.execute(statement).all())))
+
+
+def _condition(account_id: str, wanted: ContainerFilter) -> ColumnElement[bool]:
+    conditions: list[ColumnElement[bool]] = [containers.c.account_id == account_id]
+    if wanted.status is not None:
+        conditions.append(containers.c.status == wanted.status)
+    if wanted.container_type is not None:
+        conditions.append(containers.c.container_type == wanted.container_type)
+    if wanted.name is not None:
+        conditions.append(containers.c.name == wanted.name)
+    conditions += [containers.c.metadata[key].as_string() == value for key, value in wanted.metadata.items()]
+    return and_(*conditions)

@@ -1,0 +1,91 @@
+"""Accounts and API keys in the store."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, insert, select, update
+
+from cognitora_server.domain.accounts import Account, ApiKey, hash_secret, new_secret
+from cognitora_server.domain.errors import Conflict, NotFound
+from cognitora_server.domain.ids import ACCOUNT, KEY, new_id
+
+from .database import Database
+from .tables import accounts, api_keys
+
+_HINT_LENGTH = 8
+
+
+class KeyStore:
+    """Remembers accounts, and keys as hashes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, name: str, account_name: str, now: datetime) -> tuple[ApiKey, str]:
+        """Make a key of an account (which is made too if it is new); return it with its secret, shown only now.
+
+        Raises Conflict when the account has an unrevoked key of that name.
+        """
+        secret = new_secret()
+
+        def work(connection: Any) -> ApiKey:
+            account_id = _account_id(connection, account_name, now)
+            taken = select(api_keys.c.id).where(
+                api_keys.c.account_id == account_id, api_keys.c.name == name, api_keys.c.revoked_at.is_(None)
+            )
+            if connection.execute(taken).first() is not None:
+                raise Conflict(f"There is a key named {name!r} already. Revoke it first, or choose another name.")
+            key = ApiKey(new_id(KEY), account_id, account_name, name, secret[:_HINT_LENGTH], now)
+            values = {column: getattr(key, column) for column in ("id", "account_id", "name", "hint", "created_at")}
+            connection.execute(insert(api_keys).values(hash=hash_secret(secret), **values))
+            return key
+
+        return await self._database.write(work), secret
+
+    async def list(self) -> tuple[ApiKey, ...]:
+        """Return all keys, oldest first, revoked ones too."""
+        rows = await self._database.read(lambda c: c.execute(_keys().order_by(api_keys.c.created_at)).all())
+        return tuple(ApiKey(**row._mapping) for row in rows)
+
+    async def revoke(self, which: str, now: datetime) -> ApiKey:
+        """Revoke the key with this id or name, at once. Raises NotFound; revoking twice is no error."""
+
+        def work(connection: Any) -> ApiKey:
+            named = (api_keys.c.id == which) | ((api_keys.c.name == which) & api_keys.c.revoked_at.is_(None))
+            rows = connection.execute(_keys().where(named)).all()
+            if not rows:
+                raise NotFound(f"There is no key {which!r}. 'cognitora keys list' shows them.")
+            if len(rows) > 1:
+                raise Conflict(f"Several accounts have a key named {which!r}; revoke it by its id.")
+            found = ApiKey(**rows[0]._mapping)
+            statement = update(api_keys).where(api_keys.c.id == found.id, api_keys.c.revoked_at.is_(None))
+            connection.execute(statement.values(revoked_at=now))
+            return found
+
+        return await self._database.write(work)
+
+    async def authenticate(self, secret: str) -> Account | None:
+        """Return the account that an unrevoked key opens."""
+        statement = (
+            select(accounts)
+            .join(api_keys, api_keys.c.account_id == accounts.c.id)
+            .where(api_keys.c.hash == hash_secret(secret), api_keys.c.revoked_at.is_(None))
+        )
+        row = await self._database.read(lambda c: c.execute(statement).one_or_none())
+        return Account(**row._mapping) if row is not None else None
+
+
+def _keys() -> Select[Any]:
+    columns = [column for column in api_keys.c if column.name != "hash"]
+    return select(*columns, accounts.c.name.label("account_name")).join(accounts)
+
+
+def _account_id(connection: Any, name: str, now: datetime) -> str:
+    found = connection.execute(select(accounts.c.id).where(accounts.c.name == name)).scalar_one_or_none()
+    if found is not None:
+        return str(found)
+    account_id = new_id(ACCOUNT)
+    connection.execute(insert(accounts).values(id=account_id, name=name, created_at=now))
+    return account_id

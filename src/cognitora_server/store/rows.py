@@ -1,0 +1,75 @@
+"""Between rows and domain types: the only place that knows both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Row
+
+from cognitora_server.domain.containers import (
+    Container,
+    ContainerStatus,
+    ContainerType,
+    End,
+    Isolation,
+    PortMapping,
+    Reason,
+    Resources,
+    Usage,
+)
+from cognitora_server.domain.executions import Execution, ExecutionStatus, Output
+
+OUTPUT_COLUMNS = ("combined", "stdout", "stderr", "omitted_bytes")
+
+
+def container_values(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return column values for fields of a container."""
+    return {name: _plain(value) for name, value in changes.items()}
+
+
+def execution_values(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return column values for fields of an execution; its output has columns of its own."""
+    values = {name: _plain(value) for name, value in changes.items() if name != "output"}
+    return values | (asdict(changes["output"]) if "output" in changes else {})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (Resources, PortMapping, Usage, End)):
+        return asdict(value)
+    if isinstance(value, tuple):
+        return list(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    return value
+
+
+def container_of(row: Row[Any]) -> Container:
+    """Return the container that a row holds."""
+    fields = dict(row._mapping)
+    fields["command"] = None if fields["command"] is None else tuple(fields["command"])
+    fields["container_type"] = ContainerType(fields["container_type"])
+    fields["resources"] = Resources(**fields["resources"])
+    fields["port_mapping"] = PortMapping(**fields["port_mapping"]) if fields["port_mapping"] else None
+    fields["wanted_end"] = _end(fields["wanted_end"])
+    fields["status"] = ContainerStatus(fields["status"])
+    fields["end"] = _end(fields["end"])
+    fields["isolation"] = Isolation(fields["isolation"]) if fields["isolation"] else None
+    fields["usage"] = Usage(**fields["usage"])
+    return Container(**fields)
+
+
+def _end(value: dict[str, Any] | None) -> End | None:
+    if value is None:
+        return None
+    return End(ContainerStatus(value["status"]), Reason(value["reason"]), value["message"], value["exit_code"])
+
+
+def execution_of(row: Row[Any]) -> Execution:
+    """Return the execution that a row holds."""
+    fields = dict(row._mapping)
+    fields["command"] = tuple(fields["command"])
+    fields["status"] = ExecutionStatus(fields["status"])
+    fields["output"] = Output(**{name: fields.pop(name) for name in OUTPUT_COLUMNS})
+    return Execution(**fields)

@@ -1,0 +1,35 @@
+"""The store as one thing: its parts, opened and closed together."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from .containers import ContainerStore
+from .database import Database
+from .executions import ExecutionStore
+from .idempotency import IdempotencyStore
+from .keys import KeyStore
+from .migrate import upgrade
+
+
+class Store:
+    """Everything that is remembered."""
+
+    def __init__(self, url: str, *, checkpoints: bool = True) -> None:
+        """Open the database at `url`, bringing its schema up to date. Only the server checkpoints."""
+        upgrade(url)
+        self._database = Database(url, checkpoints=checkpoints)
+        self.containers = ContainerStore(self._database)
+        self.executions = ExecutionStore(self._database)
+        self.keys = KeyStore(self._database)
+        self.idempotency = IdempotencyStore(self._database)
+
+    def close(self) -> None:
+        """Finish what is waiting and close. Idempotent."""
+        self._database.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()

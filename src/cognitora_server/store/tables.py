@@ -1,0 +1,143 @@
+"""The tables. Times are microseconds since 1970 (UTC), nested values are JSON."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+metadata = MetaData()
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A time with its zone, kept as a number that sorts."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Turn a time into microseconds."""
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Turn microseconds into a time in UTC."""
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(128), nullable=False, unique=True),
+    Column("created_at", UtcTime, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("account_id", ForeignKey("accounts.id"), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("hint", String(16), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("revoked_at", UtcTime),
+)
+
+containers = Table(
+    "containers",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("account_id", ForeignKey("accounts.id"), nullable=False),
+    Column("image", Text, nullable=False),
+    Column("command", JSON),
+    Column("persistent", Boolean, nullable=False),
+    Column("container_type", String(16), nullable=False),
+    Column("resources", JSON, nullable=False),
+    Column("environment", JSON, nullable=False),
+    Column("networking", Boolean, nullable=False),
+    Column("port_mapping", JSON),
+    Column("max_cost_credits", Float, nullable=False),
+    Column("timeout_seconds", Integer, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("expires_fixed", Boolean, nullable=False),
+    Column("isolation_requested", String(16), nullable=False),
+    Column("name", String(128)),
+    Column("metadata", JSON, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Column("wanted_end", JSON),
+    Column("status", String(16), nullable=False),
+    Column("end", JSON),
+    Column("isolation", String(16)),
+    Column("image_id", String(80)),
+    Column("image_notice", Text),
+    Column("progress", Text),
+    Column("handle", JSON),
+    Column("started_at", UtcTime),
+    Column("completed_at", UtcTime),
+    Column("usage", JSON, nullable=False),
+    Index("containers_by_account", "account_id", "created_at"),
+    Index("containers_by_status", "status"),
+)
+
+executions = Table(
+    "executions",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("container_id", ForeignKey("containers.id"), nullable=False),
+    Column("account_id", String(32), nullable=False),
+    Column("image", Text, nullable=False),
+    Column("command", JSON, nullable=False),
+    Column("main", Boolean, nullable=False),
+    Column("networking", Boolean, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("language", String(32)),
+    Column("working_directory", Text),
+    Column("timeout_seconds", Float),
+    Column("files_uploaded", Integer, nullable=False),
+    Column("started_at", UtcTime),
+    Column("completed_at", UtcTime),
+    Column("exit_code", Integer),
+    Column("error_message", Text),
+    Column("combined", Text, nullable=False),
+    Column("stdout", Text, nullable=False),
+    Column("stderr", Text, nullable=False),
+    Column("omitted_bytes", BigInteger, nullable=False),
+    Index("executions_by_account", "account_id", "created_at"),
+    Index("executions_by_container", "container_id", "created_at"),
+    Index("executions_by_status", "status"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("account_id", String(32), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("status", Integer),
+    Column("body", LargeBinary),
+    Index("idempotency_by_age", "created_at"),
+)

@@ -1,0 +1,194 @@
+"""The store: what is written is what is read, what has ended does not change, accounts are apart."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from cognitora_server.domain.containers import (
+    Container,
+    ContainerFilter,
+    ContainerStatus,
+    ContainerType,
+    End,
+    Isolation,
+    PortMapping,
+    Reason,
+    Resources,
+    Usage,
+)
+from cognitora_server.domain.errors import Conflict, NotFound
+from cognitora_server.domain.executions import Execution, ExecutionFilter, ExecutionStatus, Output
+from cognitora_server.domain.ids import new_id
+from cognitora_server.domain.pages import Page
+from cognitora_server.store import Store
+from cognitora_server.store.database import sqlite_url
+from cognitora_server.store.executions import LISTED_OUTPUT
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(sqlite_url(tmp_path)) as opened:
+        yield opened
+
+
+async def an_account(store: Store, name: str = "default") -> str:
+    key, _ = await store.keys.create(f"key of {name}", name, NOW)
+    return key.account_id
+
+
+def a_container(account_id: str, **changes: object) -> Container:
+    made = Container(
+        id=new_id("cnt"),
+        account_id=account_id,
+        image="docker.io/library/python:3.11-slim",
+        command=("python", "-c", "print('ü')"),
+        persistent=False,
+        container_type=ContainerType.COMPUTE,
+        resources=Resources(0.5, 512, 5, 0),
+        environment={"A": "1"},
+        networking=False,
+        port_mapping=PortMapping(80),
+        max_cost_credits=10,
+        timeout_seconds=300,
+        expires_at=NOW + timedelta(seconds=300),
+        expires_fixed=False,
+        isolation_requested="auto",
+        name=None,
+        metadata={"team": "a"},
+        created_at=NOW,
+        updated_at=NOW,
+    )
+    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
+
+
+def an_execution(container: Container, **changes: object) -> Execution:
+    made = Execution(
+        id=new_id("exec"),
+        container_id=container.id,
+        account_id=container.account_id,
+        image=container.image,
+        command=("echo", "hi"),
+        main=False,
+        networking=False,
+        status=ExecutionStatus.RUNNING,
+        created_at=NOW,
+    )
+    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
+
+
+async def test_a_container_comes_back_as_it_was(store: Store) -> None:
+    container = a_container(await an_account(store), command=None, port_mapping=None)
+    await store.containers.add(container)
+    assert await store.containers.get(container.id) == container
+    end = End(ContainerStatus.FAILED, Reason.OOM, "out of memory", 137)
+    changed = await store.containers.change(
+        container.id,
+        status=ContainerStatus.FAILED,
+        end=end,
+        isolation=Isolation.GVISOR,
+        handle={"pid": 1},
+        usage=Usage(1.5, 3, 4),
+        completed_at=NOW,
+    )
+    assert changed == await store.containers.get(container.id)
+    assert changed is not None
+    assert (changed.end, changed.usage, changed.handle) == (end, Usage(1.5, 3, 4), {"pid": 1})
+
+
+async def test_what_has_ended_does_not_change(store: Store) -> None:
+    container = a_container(await an_account(store), status=ContainerStatus.COMPLETED)
+    await store.containers.add(container)
+    assert await store.containers.change(container.id, status=ContainerStatus.RUNNING) is None
+    execution = an_execution(container, status=ExecutionStatus.COMPLETED)
+    await store.executions.add(execution)
+    assert await store.executions.change(execution.id, status=ExecutionStatus.RUNNING) is None
+    assert await store.containers.unfinished() == ()
+
+
+async def test_lists_filter_page_and_keep_accounts_apart(store: Store) -> None:
+    mine, other = await an_account(store, "mine"), await an_account(store, "other")
+    containers = [a_container(mine, created_at=NOW + timedelta(seconds=n), name=f"n{n}") for n in range(5)]
+    odd = a_container(mine, metadata={"we.ird/key-1": "x"}, status=ContainerStatus.RUNNING)
+    for container in [*containers, odd, a_container(other)]:
+        await store.containers.add(container)
+
+    async def found(wanted: ContainerFilter, page: Page = Page()) -> list[str]:  # noqa: B008
+        listing = await store.containers.list(mine, wanted, page)
+        return [container.id for container in listing.items]
+
+    assert await found(ContainerFilter(), Page(limit=2, offset=1)) == [containers[3].id, containers[2].id]
+    assert (await store.containers.list(mine, ContainerFilter(), Page(1))).total == 6
+    assert await found(ContainerFilter(status=ContainerStatus.RUNNING)) == [odd.id]
+    assert await found(ContainerFilter(metadata={"we.ird/key-1": "x"})) == [odd.id]
+    assert await found(ContainerFilter(metadata={"team": "b"})) == []
+    assert await found(ContainerFilter(name="n3")) == [containers[3].id]
+    assert await found(ContainerFilter(container_type=ContainerType.SESSION)) == []
+    assert await store.containers.get(odd.id, other) is None
+
+
+async def test_a_list_shows_the_beginning_of_an_output(store: Store) -> None:
+    container = a_container(await an_account(store))
+    await store.containers.add(container)
+    long = "x" * (LISTED_OUTPUT + 5)
+    execution = an_execution(container, main=True)
+    await store.executions.add(execution)
+    await store.executions.change(execution.id, output=Output(long, long, "", 7), status=ExecutionStatus.COMPLETED)
+    whole = await store.executions.get(execution.id, container.account_id)
+    assert whole is not None
+    assert whole.output == Output(long, long, "", 7)
+    listing = await store.executions.list(container.account_id, ExecutionFilter(container.id), Page())
+    assert listing.items[0].output.stdout == long[:LISTED_OUTPUT]
+    assert await store.executions.main_of(container.id) == whole
+    assert await store.executions.unfinished() == ()
+
+
+async def test_keys_are_kept_as_hashes_and_can_be_revoked(store: Store, tmp_path: Path) -> None:
+    key, secret = await store.keys.create("laptop", "default", NOW)
+    account = await store.keys.authenticate(secret)
+    assert account is not None
+    assert account.id == key.account_id
+    assert secret.encode() not in b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    with pytest.raises(Conflict):
+        await store.keys.create("laptop", "default", NOW)
+    await store.keys.revoke("laptop", NOW)
+    assert await store.keys.authenticate(secret) is None
+    with pytest.raises(NotFound):
+        await store.keys.revoke("laptop", NOW)
+    assert (await store.keys.revoke(key.id, NOW)).revoked_at == NOW
+    assert [(found.name, found.revoked_at) for found in await store.keys.list()] == [("laptop", NOW)]
+
+
+async def test_many_at_once_are_grouped_and_one_failure_undoes_only_itself(store: Store) -> None:
+    account = await an_account(store)
+    containers = [a_container(account) for _ in range(200)]
+    twice = store.containers.add(containers[0])
+    results = await asyncio.gather(twice, *map(store.containers.add, containers), return_exceptions=True)
+    assert sum(isinstance(result, Exception) for result in results) == 1
+    assert len(await store.containers.unfinished()) == 200
+
+
+async def test_an_idempotency_key_is_claimed_once(store: Store) -> None:
+    assert await store.idempotency.claim("acc", "k", "f", NOW) is None
+    again = await store.idempotency.claim("acc", "k", "f", NOW)
+    assert again is not None
+    assert again.status is None
+    await store.idempotency.finish("acc", "k", 201, b"{}")
+    done = await store.idempotency.claim("acc", "k", "g", NOW)
+    assert done is not None
+    assert (done.fingerprint, done.status, done.body) == ("f", 201, b"{}")
+    assert await store.idempotency.claim("acc", "k", "g", NOW + timedelta(hours=25)) is None
+
+
+async def test_another_process_can_write_while_the_server_has_it_open(store: Store, tmp_path: Path) -> None:
+    with Store(sqlite_url(tmp_path), checkpoints=False) as second:
+        _, secret = await second.keys.create("cli", "default", NOW)
+    assert await store.keys.authenticate(secret) is not None
+    await store.containers.add(a_container(await an_account(store)))
