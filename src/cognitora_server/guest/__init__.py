@@ -1,0 +1,6 @@
+"""Our side of the guest protocol (`spec/guest.yaml`). All that comes from a guest is hostile and is bounded here."""
+
+from .client import GuestClient, Process, ProcessSpec
+from .frames import Exit, Frame, Gap, Stderr, Stdout
+
+__all__ = ["Exit", "Frame", "Gap", "GuestClient", "Process", "ProcessSpec", "Stderr", "Stdout"]
