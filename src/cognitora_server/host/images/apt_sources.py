@@ -21,7 +21,7 @@ class Source:
 
 
 def debian_sources(suite: str, apt_dir: Path = Path("/etc/apt")) -> str:
-    """The machine's own sources of Debian `suite` with its updates, as one-line entries; empty if it has none.
+    """The machine's own sources of Debian `suite` with its updates, as one-line entries, or nothing.
 
     Third parties' sources are left out, and so are those with a password in them: images get copied around.
     """

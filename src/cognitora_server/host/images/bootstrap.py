@@ -84,7 +84,7 @@ def _chosen(names: Iterable[str]) -> list[Recipe]:
         recipe = find_recipe(name)
         if recipe is None:
             known = ", ".join(each.key for each in RECIPES.values())
-            raise ImageNotFound(f"There is no base image {ascii(name)} to build. These can be built: {known}.")
+            raise ImageNotFound(f"There is no base image {name!a} to build. These can be built: {known}.")
         chosen[recipe.key] = recipe
     return list(chosen.values())
 
@@ -141,7 +141,7 @@ def _after(scratch: Path, recipe: Recipe) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(file.text, encoding="utf-8")
         path.chmod(file.mode)
-    return f"cp -r --preserve=mode {shlex.quote(str(added))}/. \"$1/\"\n{recipe.after}\n{COMMON_AFTER}"
+    return f'cp -r --preserve=mode {shlex.quote(str(added))}/. "$1/"\n{recipe.after}\n{COMMON_AFTER}'
 
 
 def _script(path: Path, text: str) -> Path:

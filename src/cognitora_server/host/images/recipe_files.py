@@ -92,7 +92,8 @@ as_postgres() {
 }
 
 sql() {
-  psql -v ON_ERROR_STOP=1 --no-password --no-psqlrc --username "$POSTGRES_USER" --host /var/run/postgresql "$@"
+  psql -v ON_ERROR_STOP=1 --no-password --no-psqlrc \\
+    --username "$POSTGRES_USER" --host /var/run/postgresql "$@"
 }
 
 create_cluster() {

@@ -1,4 +1,4 @@
-"""What `cognitora images bootstrap` can build: each image as Debian packages, a few files and a configuration.
+"""What `cognitora images bootstrap` can build: Debian packages, a few files and a configuration each.
 
 The images behave like docker.io's of the same name in what people do with them; they are Debian's builds, so
 programs lie in /usr/bin rather than /usr/local/bin.
@@ -188,9 +188,7 @@ _REDIS = Recipe(
 
 _DEBIAN = Recipe(name="debian", tag="12", packages=("ca-certificates",), stand_ins=("debian:12",))
 
-RECIPES: Mapping[str, Recipe] = {
-    recipe.name: recipe for recipe in (_DEBIAN, _PYTHON, _NODE, _NGINX, _POSTGRES, _REDIS)
-}
+RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (_DEBIAN, _PYTHON, _NODE, _NGINX, _POSTGRES, _REDIS)}
 DEFAULT_NAMES = ("debian", "python")
 
 

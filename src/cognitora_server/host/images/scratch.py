@@ -46,7 +46,7 @@ async def exclusive(path: Path) -> AsyncIterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        while not _try_lock(descriptor):
+        while not _try_lock(descriptor):  # noqa: ASYNC110 - another process holds it: no event can tell
             await asyncio.sleep(_LOCK_POLL_SECONDS)
         yield
     finally:
