@@ -37,7 +37,21 @@ func listenUnix(path string) (net.Listener, error) {
 		return nil, fmt.Errorf("cannot listen on %s: %w", path, err)
 	}
 	listener.SetUnlinkOnClose(false)
+	if err := pin(path); err != nil {
+		return nil, err
+	}
 	return listener, nil
+}
+
+// pin holds the socket's file open for ever: in gVisor a socket stops taking connections when
+// the mount that its file lies on goes, unless something still holds the file. The socket
+// itself, not its directory: through that, /proc/1/fd would lead to what Hide takes away.
+func pin(path string) error {
+	const oPath = 0x200000
+	if _, err := syscall.Open(path, oPath|syscall.O_CLOEXEC|syscall.O_NOFOLLOW, 0); err != nil {
+		return fmt.Errorf("cannot hold the socket %s open: %w", path, err)
+	}
+	return nil
 }
 
 // adopt takes over an inherited socket; net keeps a copy that children do not inherit.
