@@ -1,0 +1,146 @@
+"""Processes of the host: found again without mistaking one for another, waited for, and started with care."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import select
+import signal
+import struct
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+# PIDFD_GET_INFO (Linux 6.13; the exit status since 6.15): struct pidfd_info of 64 bytes.
+_PIDFD_GET_INFO = 0xC040FF0B
+_PIDFD_INFO_EXIT = 1 << 3
+_PIDFD_INFO = struct.Struct("=QQ11IiQ")
+
+_ENTER_AND_EXEC = """
+while [ "$1" != -- ]; do echo $$ > "$1" || exit 125; shift; done
+shift
+"""
+# A shell can only name descriptors below 10, so the one to hand over arrives as standard input.
+_HAND_OVER = "exec 3<&0 </dev/null\n"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessIdentity:
+    """A process beyond doubt: its id, and when it started in clock ticks since boot (ids are used again)."""
+
+    pid: int
+    start_time: int
+
+    @classmethod
+    def of(cls, pid: int) -> ProcessIdentity:
+        """Return the identity of a living process. Raises ProcessLookupError when there is none."""
+        return cls(pid, start_time(pid))
+
+
+def start_time(pid: int) -> int:
+    """Return when process `pid` started, in clock ticks since boot. Raises ProcessLookupError."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise ProcessLookupError(f"there is no process {pid}") from error
+    # The name in parentheses may hold anything, blanks and parentheses too: count from its end.
+    return int(stat.rpartition(")")[2].split()[19])
+
+
+def open_process(identity: ProcessIdentity) -> int:
+    """Return a pidfd of exactly this process. Raises ProcessLookupError when it is gone or was replaced."""
+    descriptor = os.pidfd_open(identity.pid)
+    try:
+        _check_alive(identity, descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check_alive(identity: ProcessIdentity, pidfd: int) -> None:
+    if start_time(identity.pid) != identity.start_time:
+        raise ProcessLookupError(f"process {identity.pid} is another one by now")
+    # A zombie keeps its id and start time, but runs no more.
+    if process_ended(pidfd):
+        raise ProcessLookupError(f"process {identity.pid} has ended")
+
+
+def process_ended(pidfd: int) -> bool:
+    """Say whether the process behind `pidfd` has ended."""
+    try:
+        signal.pidfd_send_signal(pidfd, 0)
+    except ProcessLookupError:
+        return True
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+async def wait_process(pidfd: int) -> None:
+    """Return when the process behind `pidfd` has ended. It may be anyone's child. `pidfd` stays open."""
+    loop = asyncio.get_running_loop()
+    ended = loop.create_future()
+    # A descriptor of its own: a loop watches each descriptor for one reader, and several may wait.
+    watched = os.dup(pidfd)
+    try:
+        loop.add_reader(watched, lambda: ended.done() or ended.set_result(None))
+        await ended
+    finally:
+        loop.remove_reader(watched)
+        os.close(watched)
+
+
+def exit_signal(pidfd: int) -> int | None:
+    """Return the signal that ended the process; 0 for a regular exit, None where the kernel cannot tell."""
+    buffer = bytearray(_PIDFD_INFO.pack(_PIDFD_INFO_EXIT, *([0] * 14)))
+    try:
+        fcntl.ioctl(pidfd, _PIDFD_GET_INFO, buffer)
+    except OSError:
+        return None
+    mask, *_, status, _ = _PIDFD_INFO.unpack(buffer)
+    return status & 0x7F if mask & _PIDFD_INFO_EXIT else None
+
+
+async def run_in_cgroup(
+    command: Sequence[str],
+    *,
+    cgroup_files: Sequence[Path],
+    output: int,
+    environment: Mapping[str, str],
+    hand_over: int | None = None,
+    timeout: float,
+) -> int:
+    """Run `command` to its end inside a cgroup; return its exit status (negative: the signal).
+
+    The first thing the new process does is to write itself into each of `cgroup_files` (`cgroup.procs`), so
+    that nothing it starts is ever outside, even if this server is killed meanwhile. What it prints goes to the
+    descriptor `output`, never to a pipe: what it leaves running keeps that open. `hand_over` becomes its
+    descriptor 3. When this is cancelled, or after `timeout` seconds (TimeoutError), the command is killed;
+    what it has started is left to the one who owns the cgroup.
+    """
+    script = _ENTER_AND_EXEC + (_HAND_OVER if hand_over is not None else "") + 'exec "$@"'
+    process = await asyncio.create_subprocess_exec(
+        "/bin/sh",
+        "-c",
+        script,
+        "sh",
+        *map(str, cgroup_files),
+        "--",
+        *command,
+        stdin=asyncio.subprocess.DEVNULL if hand_over is None else hand_over,
+        stdout=output,
+        stderr=output,
+        env=dict(environment),
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(timeout):
+            return await process.wait()
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await asyncio.shield(process.wait())
