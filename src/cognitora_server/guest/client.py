@@ -108,7 +108,7 @@ class GuestClient:
                     raise _error(response.status, await _json(response))
                 yield response
         except (aiohttp.ClientError, OSError) as error:
-            raise GuestUnreachable(f"The guest agent does not answer: {error or type(error).__name__}") from error
+            raise GuestUnreachable(f"The guest agent does not answer: {error!r:.200}") from error
 
 
 async def _json(response: aiohttp.ClientResponse) -> dict[str, Any]:

@@ -1,0 +1,134 @@
+"""What the API needs from the rest: the verbs of the control layer, as protocols.
+
+Every verb raises errors of `domain.errors`; another account's resource raises NotFound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from ..domain.accounts import Account
+from ..domain.clock import Clock
+from ..domain.containers import Container, ContainerFilter, ContainerRequest, Resources
+from ..domain.credits import Cost
+from ..domain.executions import Execution, ExecutionFilter, ExecutionRequest
+from ..domain.pages import Listing, Page
+from ..settings import Settings
+
+
+class Containers(Protocol):
+    """The verbs on containers."""
+
+    async def create(self, account_id: str, request: ContainerRequest) -> Container:
+        """Accept a container; it starts on its own."""
+        ...
+
+    async def get(self, account_id: str, container_id: str) -> Container:
+        """Return one container."""
+        ...
+
+    async def list(self, account_id: str, where: ContainerFilter, page: Page) -> Listing[Container]:
+        """Return one page of the account's containers, newest first."""
+        ...
+
+    async def update(
+        self, account_id: str, container_id: str, timeout_seconds: int | None, expires_at: datetime | None
+    ) -> Container:
+        """Move the deadline; `expires_at` goes before `timeout_seconds`."""
+        ...
+
+    async def cancel(self, account_id: str, container_id: str) -> Container:
+        """End a container; one that has ended stays as it is."""
+        ...
+
+    async def logs(self, account_id: str, container_id: str) -> str:
+        """Return what the container's main command wrote."""
+        ...
+
+    def cost(self, container: Container) -> float:
+        """Return the credits used so far."""
+        ...
+
+    def estimate(self, resources: Resources, seconds: float) -> Cost:
+        """Return what `resources` cost, held for `seconds`."""
+        ...
+
+
+class Executions(Protocol):
+    """The verbs on executions."""
+
+    async def run(self, account_id: str, container_id: str, request: ExecutionRequest) -> Execution:
+        """Run a command and return when it has ended; waits for a container that is still starting."""
+        ...
+
+    async def get(self, account_id: str, execution_id: str) -> Execution:
+        """Return one execution."""
+        ...
+
+    async def list(self, account_id: str, where: ExecutionFilter, page: Page) -> Listing[Execution]:
+        """Return one page of executions, newest first."""
+        ...
+
+
+class Keys(Protocol):
+    """Who may come in."""
+
+    async def authenticate(self, secret: str) -> Account | None:
+        """Return the account that this key opens."""
+        ...
+
+
+class StoredResponse(Protocol):
+    """The first answer to a request with an Idempotency-Key."""
+
+    @property
+    def status(self) -> int:
+        """Its HTTP status."""
+        ...
+
+    @property
+    def body(self) -> bytes:
+        """Its body, byte for byte."""
+        ...
+
+
+class Idempotency(Protocol):
+    """Answers kept by account and Idempotency-Key."""
+
+    async def claim(self, account_id: str, key: str, fingerprint: str) -> StoredResponse | None:
+        """Return the first answer, or None: then the caller does the work and calls finish or abandon.
+
+        Waits while the first request is still at work; raises IdempotencyConflict for another fingerprint.
+        """
+        ...
+
+    async def finish(self, account_id: str, key: str, status: int, body: bytes) -> None:
+        """Keep the answer."""
+        ...
+
+    async def abandon(self, account_id: str, key: str) -> None:
+        """Forget the claim: the next request with this key does the work anew."""
+        ...
+
+
+class Health(Protocol):
+    """Whether the server can do its work."""
+
+    async def ready(self) -> list[str]:
+        """Return what is wrong, in sentences; empty means ready."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything the API stands on. The composition root fills it in."""
+
+    containers: Containers
+    executions: Executions
+    keys: Keys
+    idempotency: Idempotency
+    health: Health
+    settings: Settings
+    clock: Clock

@@ -1,0 +1,183 @@
+"""Containers on the wire: what is answered."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import Field
+
+from ...domain.containers import Container, ContainerStatus, ContainerType, Isolation, Reason, Resources
+from .base import CamelAnswer, Credits, Time
+
+
+class ResourcesOut(CamelAnswer):
+    """What a container may use."""
+
+    cpu_cores: Credits
+    memory_mb: int
+    storage_gb: int
+    gpu_count: int
+
+    @classmethod
+    def of(cls, resources: Resources) -> Self:
+        """Spell the resources of the record."""
+        return cls(
+            cpu_cores=resources.cpu_cores,
+            memory_mb=resources.memory_mb,
+            storage_gb=resources.storage_gb,
+            gpu_count=resources.gpu_count,
+        )
+
+
+class PortMappingOut(CamelAnswer):
+    """A published port."""
+
+    container_port: int
+    protocol: str
+    url: Annotated[str, Field(description="`pending` until it is reachable.")]
+
+
+class UsageOut(CamelAnswer):
+    """What a container has used so far."""
+
+    cpu_seconds: float
+    memory_peak_bytes: int
+    disk_bytes: int
+
+
+class ContainerOut(CamelAnswer):
+    """A container."""
+
+    id: Annotated[str, Field(examples=["cnt_0123456789abcdefghjk"])]
+    status: ContainerStatus
+    image: str
+    image_notice: Annotated[str | None, Field(description="What to know about the image, such as a stand-in.")]
+    command: list[str] | None
+    container_type: ContainerType
+    persistent: bool
+    resources: ResourcesOut
+    environment: dict[str, str]
+    networking: bool
+    port_mapping: PortMappingOut | None
+    max_cost_credits: Credits
+    actual_cost_credits: Annotated[Credits, Field(description="Used so far.")]
+    timeout_seconds: int
+    expires_at: Time
+    created_at: Time
+    updated_at: Time
+    started_at: Time | None
+    completed_at: Time | None
+    runtime_seconds: Annotated[float, Field(description="Seconds it ran so far.")]
+    isolation: Annotated[Isolation | None, Field(description="What really holds it; null before it starts.")]
+    progress: Annotated[str | None, Field(description="What it is waiting for, before it runs.")]
+    exit_code: int | None
+    reason: Annotated[Reason | None, Field(description="Why it ended, for programs.")]
+    error_message: Annotated[str | None, Field(description="Why it ended, and what to do, for people.")]
+    usage: UsageOut
+    name: str | None
+    metadata: dict[str, str]
+
+    @classmethod
+    def of(cls, container: Container, cost: float, now: datetime) -> Self:
+        """Spell the record; `cost` is what it has cost until `now`."""
+        end, mapping, usage = container.end, container.port_mapping, container.usage
+        return cls(
+            id=container.id,
+            status=container.status,
+            image=container.image,
+            image_notice=container.image_notice,
+            command=None if container.command is None else list(container.command),
+            container_type=container.container_type,
+            persistent=container.persistent,
+            resources=ResourcesOut.of(container.resources),
+            environment=dict(container.environment),
+            networking=container.networking,
+            port_mapping=mapping
+            and PortMappingOut(container_port=mapping.container_port, protocol=mapping.protocol, url=mapping.url),
+            max_cost_credits=container.max_cost_credits,
+            actual_cost_credits=round(cost, 6),
+            timeout_seconds=container.timeout_seconds,
+            expires_at=container.expires_at,
+            created_at=container.created_at,
+            updated_at=container.updated_at,
+            started_at=container.started_at,
+            completed_at=container.completed_at,
+            runtime_seconds=_runtime(container, now),
+            isolation=container.isolation,
+            progress=container.progress,
+            exit_code=end.exit_code if end else None,
+            reason=end.reason if end else None,
+            error_message=end.message if end else None,
+            usage=UsageOut(
+                cpu_seconds=usage.cpu_seconds,
+                memory_peak_bytes=usage.memory_peak_bytes,
+                disk_bytes=usage.disk_bytes,
+            ),
+            name=container.name,
+            metadata=dict(container.metadata),
+        )
+
+
+class ContainerAnswer(ContainerOut):
+    """A container, and the same again under `data`."""
+
+    data: ContainerOut
+
+
+class UpdateOut(CamelAnswer):
+    """A container's deadline."""
+
+    id: str
+    status: ContainerStatus
+    expires_at: Time
+    timeout_seconds: int
+    updated_at: Time
+
+
+class UpdateAnswer(UpdateOut):
+    """A container's deadline, and the same again under `data`."""
+
+    data: UpdateOut
+
+
+class CancelOut(CamelAnswer):
+    """What became of the wish to end a container."""
+
+    id: str
+    status: ContainerStatus
+    message: str
+
+
+class CancelAnswer(CancelOut):
+    """What became of it, and the same again under `data`."""
+
+    data: CancelOut
+
+
+class LogsOut(CamelAnswer):
+    """What the main command wrote, stdout and stderr as they came."""
+
+    logs: str
+
+
+class LogsAnswer(LogsOut):
+    """The logs, and the same again under `data`."""
+
+    data: LogsOut
+
+
+class ContainerListAnswer(CamelAnswer):
+    """One page of containers, newest first."""
+
+    executions: Annotated[list[ContainerOut], Field(description="The containers.")]
+    data: Annotated[list[ContainerOut], Field(description="The containers again.")]
+    total: Annotated[int, Field(description="How many there are on all pages.")]
+    limit: int
+    offset: int
+
+
+def _runtime(container: Container, now: datetime) -> float:
+    if container.started_at is None:
+        return 0.0
+    return round(max(0.0, ((container.completed_at or now) - container.started_at).total_seconds()), 3)

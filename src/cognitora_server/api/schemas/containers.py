@@ -1,0 +1,180 @@
+"""Containers on the wire: what is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from ...domain.containers import (
+    ContainerFilter,
+    ContainerRequest,
+    ContainerStatus,
+    ContainerType,
+    PortMapping,
+    Resources,
+)
+from ...domain.images import ImageReference
+from .base import (
+    Flag,
+    Instant,
+    Number,
+    Seconds,
+    Text,
+    WireRequest,
+    Whole,
+    clean_text,
+    future,
+    wrong,
+)
+from .listing import PageQuery, choice
+from .processes import Command, Environment
+
+MAX_NAME = 128
+MAX_METADATA = 50
+MAX_METADATA_NAME = 64
+MAX_METADATA_VALUE = 512
+
+CpuCores = Annotated[Number, Field(ge=0.1, le=1024, description="CPU cores; a fraction is a share of one.")]
+MemoryMb = Annotated[Whole, Field(ge=64, le=1 << 24, description="Memory in MiB.")]
+StorageGb = Annotated[Whole, Field(ge=1, le=1 << 20, description="Writable disk in GiB (default 5).")]
+
+
+def _name(value: str) -> str:
+    if not value.isprintable():
+        raise wrong("must hold printable characters only")
+    return value
+
+
+def _metadata(value: dict[str, str]) -> dict[str, str]:
+    for name, text in value.items():
+        if not 1 <= len(name) <= MAX_METADATA_NAME or not name.isprintable():
+            raise wrong(f"must have names of 1 to {MAX_METADATA_NAME} printable characters", ascii(name[:80]))
+        if len(text) > MAX_METADATA_VALUE:
+            raise wrong(f"must have at most {MAX_METADATA_VALUE} characters", name)
+        if "\0" in text:
+            raise wrong("must not hold a NUL character", name)
+    return value
+
+
+def _isolation(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+Name = Annotated[Text, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_name)]
+Metadata = Annotated[dict[Text, Text], Field(max_length=MAX_METADATA), AfterValidator(_metadata)]
+
+
+class PortMappingIn(WireRequest):
+    """The port to publish."""
+
+    container_port: Annotated[Whole, Field(ge=1, le=65535, description="The port the program listens on, on 0.0.0.0.")]
+    protocol: Annotated[Literal["tcp", "udp"], BeforeValidator(_isolation)] = "tcp"
+
+
+class ContainerCreate(WireRequest):
+    """A container to create."""
+
+    not_supported: ClassVar[Mapping[str, str]] = {
+        "idleTimeoutSeconds": "is not supported yet; use timeoutSeconds or expiresAt",
+        "egress": "is not supported yet; networking is all or nothing",
+        "portMappings": "is not supported yet; portMapping publishes one port",
+    }
+
+    image: Annotated[Text, Field(description="The image's name, as docker writes it.")]
+    cpu_cores: CpuCores
+    memory_mb: MemoryMb
+    max_cost_credits: Annotated[
+        Number, Field(gt=0, description="The container is ended before it costs more than this.")
+    ]
+    command: Annotated[
+        Command | None,
+        Field(description="The main command, in place of the image's own ENTRYPOINT and CMD."),
+    ] = None
+    persistent: Annotated[Flag, Field(description="Whether it outlives its main command.")] = False
+    storage_gb: StorageGb | None = None
+    gpu_count: Annotated[Whole, Field(ge=0, le=64, description="This server has no GPUs: only 0.")] = 0
+    timeout_seconds: Annotated[
+        Seconds | None, Field(description="Lifetime in seconds; default 300, and 86400 if persistent.")
+    ] = None
+    expires_at: Annotated[
+        Instant | None, Field(description="When it ends at the latest (UTC unless it says otherwise); goes first.")
+    ] = None
+    environment: Annotated[Environment, Field(description="Variables, beside the image's own.")] = {}
+    networking: Annotated[Flag, Field(description="Outbound network access.")] = False
+    port_mapping: Annotated[PortMappingIn | None, Field(description="Needs networking.")] = None
+    isolation: Annotated[
+        Literal["auto", "microvm", "gvisor", "container"],
+        BeforeValidator(_isolation),
+        Field(description="How it is separated from the host; auto takes the strongest there is."),
+    ] = "auto"
+    name: Annotated[Name | None, Field(description="For people; need not be unique.")] = None
+    metadata: Annotated[Metadata, Field(description="Your own words for it; lists can be filtered by them.")] = {}
+
+    def to_domain(self, now: datetime, default_storage_gb: int) -> ContainerRequest:
+        """Return the request, checked as a whole."""
+        if self.gpu_count:
+            raise wrong("must be 0: this server has no GPUs", "gpuCount")
+        if self.port_mapping is not None and not self.networking:
+            raise wrong("needs networking: true", "portMapping")
+        ImageReference.parse(self.image)
+        return ContainerRequest(
+            image=self.image,
+            resources=Resources(self.cpu_cores, self.memory_mb, self.storage_gb or default_storage_gb, 0),
+            max_cost_credits=self.max_cost_credits,
+            command=None if self.command is None else tuple(self.command),
+            persistent=self.persistent,
+            environment=self.environment,
+            networking=self.networking,
+            port_mapping=self._port_mapping(),
+            timeout_seconds=self.timeout_seconds,
+            expires_at=future(self.expires_at, now),
+            isolation=self.isolation,
+            name=self.name,
+            metadata=self.metadata,
+        )
+
+    def _port_mapping(self) -> PortMapping | None:
+        mapping = self.port_mapping
+        return None if mapping is None else PortMapping(mapping.container_port, mapping.protocol)
+
+
+class ContainerUpdate(WireRequest):
+    """A new deadline: one of the two; expiresAt goes first."""
+
+    timeout_seconds: Annotated[Seconds | None, Field(description="Seconds it lives on, from now.")] = None
+    expires_at: Annotated[Instant | None, Field(description="When it ends at the latest.")] = None
+
+    def deadline(self, now: datetime) -> tuple[int | None, datetime | None]:
+        """Return both, of which at least one is given."""
+        if self.timeout_seconds is None and self.expires_at is None:
+            raise wrong("timeoutSeconds or expiresAt is needed")
+        return self.timeout_seconds, future(self.expires_at, now)
+
+
+class ContainerQuery(PageQuery):
+    """Which containers to list."""
+
+    status: Annotated[
+        ContainerStatus | None,
+        BeforeValidator(partial(choice, ContainerStatus)),
+        Field(description="Only those in this state, in any case."),
+    ] = None
+    container_type: Annotated[
+        ContainerType | None,
+        BeforeValidator(partial(choice, ContainerType)),
+        Field(description="COMPUTE or SESSION, in any case."),
+    ] = None
+    name: Annotated[Text | None, Field(max_length=MAX_NAME), AfterValidator(lambda text: text and clean_text(text))] = (
+        None
+    )
+    metadata: Annotated[
+        Metadata, Field(description="Only those with this metadata: `metadata[project]=alpha`, all must match.")
+    ] = {}
+
+    def to_domain(self) -> ContainerFilter:
+        """Return the conditions."""
+        return ContainerFilter(self.status, self.container_type, self.name, self.metadata)

@@ -1,0 +1,65 @@
+"""What a process is given, in containers and in executions: its command and its environment."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from .base import Text, bounded, wrong
+
+KIB = 1024
+MAX_ARGUMENTS = 1_000
+MAX_COMMAND_BYTES = 256 * KIB
+MAX_VARIABLES = 500
+MAX_VALUE_BYTES = 64 * KIB
+MAX_ENVIRONMENT_BYTES = 512 * KIB
+MAX_PATH_BYTES = 4_096
+
+
+def _no_command_line(value: Any) -> Any:
+    if isinstance(value, str):
+        raise wrong(
+            "must be a list of strings, the program and each of its arguments, "
+            'such as ["python", "-c", "print(1)"]; for a shell line write ["sh", "-c", "…"]'
+        )
+    return value
+
+
+def _command(value: list[str]) -> list[str]:
+    if not value[0]:
+        raise wrong("must start with the name of a program, not with an empty string")
+    if any("\0" in argument for argument in value):
+        raise wrong("must not hold a NUL character")
+    if sum(len(argument.encode()) for argument in value) > MAX_COMMAND_BYTES:
+        raise wrong(f"is longer than {MAX_COMMAND_BYTES} bytes; write what is long to a file")
+    return value
+
+
+def _environment(value: dict[str, str]) -> dict[str, str]:
+    total = 0
+    for name, text in value.items():
+        if not name or "=" in name or "\0" in name:
+            raise wrong("must have names that are not empty and hold neither '=' nor NUL", ascii(name[:80]))
+        shown = name if name.isprintable() and len(name) <= 80 else ascii(name[:80])
+        bounded(text, f"has a value for {shown} that ", MAX_VALUE_BYTES)
+        total += len(name.encode()) + len(text.encode())
+    if total > MAX_ENVIRONMENT_BYTES:
+        raise wrong(f"is larger than {MAX_ENVIRONMENT_BYTES} bytes in all")
+    return value
+
+
+def _folder(value: str) -> str:
+    if not value.startswith("/"):
+        raise wrong("must be an absolute path, such as /workspace")
+    return bounded(value, "", MAX_PATH_BYTES)
+
+
+Command = Annotated[
+    list[Text],
+    BeforeValidator(_no_command_line, json_schema_input_type=list[str]),
+    Field(min_length=1, max_length=MAX_ARGUMENTS),
+    AfterValidator(_command),
+]
+Environment = Annotated[dict[Text, Text], Field(max_length=MAX_VARIABLES), AfterValidator(_environment)]
+Folder = Annotated[Text, AfterValidator(_folder)]

@@ -1,0 +1,152 @@
+"""What users do with containers. Writes intent; the reconciler makes it true."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from cognitora_server.domain.clock import Clock
+from cognitora_server.domain.containers import (
+    Container,
+    ContainerFilter,
+    ContainerRequest,
+    ContainerStatus,
+    ContainerType,
+    End,
+    Reason,
+    Resources,
+)
+from cognitora_server.domain.credits import Cost, cost
+from cognitora_server.domain.errors import Conflict, NotFound
+from cognitora_server.domain.ids import CONTAINER, new_id
+from cognitora_server.domain.images import ImageReference
+from cognitora_server.domain.pages import Listing, Page
+from cognitora_server.settings import Settings
+from cognitora_server.store import Store
+
+from .isolation import Drivers
+from .limits import HostCapacity, check_request, deadline
+from .reconciler import Reconciler
+
+#: A cancelled container is normally gone in a fraction of a second; the answer waits no longer than this.
+_CANCEL_WAIT_SECONDS = 10
+
+
+class Containers:
+    """The verbs of containers. Another account's container is NotFound."""
+
+    def __init__(
+        self, store: Store, reconciler: Reconciler, drivers: Drivers, settings: Settings, clock: Clock
+    ) -> None:
+        self._store = store
+        self._reconciler = reconciler
+        self._drivers = drivers
+        self._settings = settings
+        self._clock = clock
+        self._host = HostCapacity()
+
+    async def create(self, account_id: str, request: ContainerRequest) -> Container:
+        """Accept a container; it starts on its own. Raises what can be known at once.
+
+        InvalidImageReference, ResourcesUnavailable, IsolationUnavailable, NetworkingUnavailable, InvalidRequest.
+        """
+        ImageReference.parse(request.image)
+        check_request(request, self._settings, self._host)
+        self._drivers.choose(request.isolation)
+        container = self._new(account_id, request)
+        await self._store.containers.add(container)
+        self._reconciler.take_up(container)
+        return container
+
+    def _new(self, account_id: str, request: ContainerRequest) -> Container:
+        now = self._clock.now()
+        settings = self._settings
+        default = settings.persistent_timeout_seconds if request.persistent else settings.one_shot_timeout_seconds
+        seconds, expires_at, fixed = deadline(request.timeout_seconds, request.expires_at, default, now, settings)
+        return Container(
+            id=new_id(CONTAINER),
+            account_id=account_id,
+            image=request.image,
+            command=request.command,
+            persistent=request.persistent,
+            container_type=ContainerType.COMPUTE,
+            resources=request.resources,
+            environment=request.environment,
+            networking=request.networking,
+            port_mapping=request.port_mapping,
+            max_cost_credits=request.max_cost_credits,
+            timeout_seconds=seconds,
+            expires_at=expires_at,
+            expires_fixed=fixed,
+            isolation_requested=request.isolation,
+            name=request.name,
+            metadata=request.metadata,
+            created_at=now,
+            updated_at=now,
+        )
+
+    async def get(self, account_id: str, container_id: str) -> Container:
+        """Return a container, with its use and progress of this moment. Raises NotFound."""
+        container = await self._store.containers.get(container_id, account_id)
+        if container is None:
+            raise NotFound(f"There is no container {container_id!r} in this account.")
+        return await self._seen_now(container)
+
+    async def list(self, account_id: str, wanted: ContainerFilter, page: Page) -> Listing[Container]:
+        """Return a page of the account's containers, newest first."""
+        return await self._store.containers.list(account_id, wanted, page)
+
+    async def update(
+        self, account_id: str, container_id: str, timeout_seconds: int | None, expires_at: datetime | None
+    ) -> Container:
+        """Set a new deadline: so many seconds from now, or an instant. Raises NotFound, Conflict, InvalidRequest."""
+        container = await self.get(account_id, container_id)
+        now = self._clock.now()
+        seconds, instant, _ = deadline(timeout_seconds, expires_at, 0, now, self._settings)
+        live = self._reconciler.live.get(container_id)
+        if container.status.final or live is None or live.end_wanted.is_set():
+            raise Conflict(f"The container has ended ({container.status}): its deadline cannot be changed.")
+        await live.change(timeout_seconds=seconds, expires_at=instant, expires_fixed=True, updated_at=now)
+        return live.container
+
+    async def cancel(self, account_id: str, container_id: str) -> Container:
+        """End a container at once, with all that runs in it. One that has ended stays as it is. Raises NotFound."""
+        container = await self.get(account_id, container_id)
+        live = self._reconciler.live.get(container_id)
+        if live is None:
+            return container
+        await live.want_end(End(ContainerStatus.CANCELLED, Reason.USER, "Cancelled by a request."))
+        try:
+            async with asyncio.timeout(_CANCEL_WAIT_SECONDS):
+                await live.ended.wait()
+        except TimeoutError:
+            return live.container
+        return await self._store.containers.get(container_id, account_id) or container
+
+    async def logs(self, account_id: str, container_id: str) -> str:
+        """Return what the container's own command has written so far, stdout and stderr as they came."""
+        await self.get(account_id, container_id)
+        live = self._reconciler.live.get(container_id)
+        if live is not None and live.main_output is not None:
+            return live.main_output.output().combined
+        main = await self._store.executions.main_of(container_id)
+        return main.output.combined if main is not None else ""
+
+    def cost(self, container: Container) -> float:
+        """Return what a container has cost so far, in credits: nothing before it started."""
+        if container.started_at is None:
+            return 0.0
+        held: timedelta = (container.completed_at or self._clock.now()) - container.started_at
+        return cost(container.resources, held.total_seconds(), self._settings.prices).total
+
+    def estimate(self, resources: Resources, seconds: float) -> Cost:
+        """Return what `resources` would cost, held for `seconds`."""
+        return cost(resources, seconds, self._settings.prices)
+
+    async def _seen_now(self, container: Container) -> Container:
+        live = self._reconciler.live.get(container.id)
+        if live is None or container.status.final:
+            return container
+        usage = await live.sandbox.usage() if live.sandbox is not None else container.usage
+        return replace(container, usage=usage, progress=live.container.progress)

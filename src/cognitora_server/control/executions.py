@@ -1,0 +1,140 @@
+"""What users do with executions."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from cognitora_server.domain.clock import Clock
+from cognitora_server.domain.errors import Conflict, GuestError, InvalidRequest, NotFound
+from cognitora_server.domain.executions import (
+    Execution,
+    ExecutionFilter,
+    ExecutionRequest,
+    ExecutionStatus,
+)
+from cognitora_server.domain.ids import EXECUTION, new_id
+from cognitora_server.domain.pages import Listing, Page
+from cognitora_server.guest import ProcessSpec
+from cognitora_server.settings import Settings
+from cognitora_server.store import Store
+
+from .live import Live
+from .output import OutputCollector, head_and_tail
+from .processes import ExecutionRunner
+from .reconciler import Reconciler
+from .uploads import upload
+
+
+class FileRejected(InvalidRequest):
+    """A file could not be written in the container."""
+
+    code = "file_rejected"
+
+
+class Executions:
+    """The verbs of executions. Another account's container or execution is NotFound."""
+
+    def __init__(
+        self, store: Store, reconciler: Reconciler, runner: ExecutionRunner, settings: Settings, clock: Clock
+    ) -> None:
+        self._store = store
+        self._reconciler = reconciler
+        self._runner = runner
+        self._settings = settings
+        self._clock = clock
+
+    async def run(self, account_id: str, container_id: str, request: ExecutionRequest) -> Execution:
+        """Write the files, run the command, return when it has ended. Waits for a container that is starting.
+
+        It goes on, and is recorded, if the caller goes away. Raises NotFound, Conflict, FileRejected.
+        """
+        live = await self._live(account_id, container_id)
+        execution = self._new(live, request)
+        if not live.ready.is_set():
+            await self._store.executions.add(replace(execution, status=ExecutionStatus.QUEUED, started_at=None))
+            if not await live.usable():
+                await self._runner.reject(execution, f"The container ended before this could run: {_why(live)}")
+                raise Conflict(f"The container ended before the command could run. {_why(live)}")
+            await self._store.executions.change(
+                execution.id, status=ExecutionStatus.RUNNING, started_at=self._clock.now()
+            )
+        else:
+            await self._store.executions.add(execution)
+        live.active_at = self._clock.now()
+        return await asyncio.shield(live.hold(self._work(live, execution, request)))
+
+    async def get(self, account_id: str, execution_id: str) -> Execution:
+        """Return an execution. Raises NotFound."""
+        execution = await self._store.executions.get(execution_id, account_id)
+        if execution is None:
+            raise NotFound(f"There is no execution {execution_id!r} in this account.")
+        return execution
+
+    async def list(self, account_id: str, wanted: ExecutionFilter, page: Page) -> Listing[Execution]:
+        """Return a page of executions, newest first. Raises NotFound for a container that is not the account's."""
+        if wanted.container_id is not None:
+            await self._container(account_id, wanted.container_id)
+        return await self._store.executions.list(account_id, wanted, page)
+
+    async def _container(self, account_id: str, container_id: str) -> None:
+        if await self._store.containers.get(container_id, account_id) is None:
+            raise NotFound(f"There is no container {container_id!r} in this account.")
+
+    async def _live(self, account_id: str, container_id: str) -> Live:
+        live = self._reconciler.live.get(container_id)
+        if live is not None and live.container.account_id == account_id and not live.end_wanted.is_set():
+            return live
+        container = await self._store.containers.get(container_id, account_id)
+        if container is None:
+            raise NotFound(f"There is no container {container_id!r} in this account.")
+        why = container.end.message if container.end and container.end.message else "Create another one."
+        raise Conflict(f"The container has ended ({container.status}): nothing can run in it. {why}")
+
+    def _new(self, live: Live, request: ExecutionRequest) -> Execution:
+        container, now = live.container, self._clock.now()
+        return Execution(
+            id=new_id(EXECUTION),
+            container_id=container.id,
+            account_id=container.account_id,
+            image=container.image,
+            command=request.command,
+            main=False,
+            networking=container.networking,
+            status=ExecutionStatus.RUNNING,
+            created_at=now,
+            started_at=now,
+            working_directory=request.working_directory,
+            timeout_seconds=request.timeout_seconds or self._settings.exec_timeout_seconds,
+            files_uploaded=len(request.files),
+        )
+
+    async def _work(self, live: Live, execution: Execution, request: ExecutionRequest) -> Execution:
+        limit = self._settings.output_limit_bytes
+        head, tail = head_and_tail(limit)
+        spec = ProcessSpec(
+            id=execution.id,
+            argv=request.command,
+            env=live.environment(request.environment or {}),
+            cwd=request.working_directory or live.process_defaults.directory,
+            user=live.process_defaults.user,
+            timeout_ms=int((execution.timeout_seconds or 0) * 1000),
+            head_bytes=head,
+            tail_bytes=tail,
+        )
+        try:
+            await upload(live, request.files, spec.cwd)
+        except GuestError as error:
+            await self._runner.reject(execution, error.message)
+            if live.end_wanted.is_set() or live.end is not None:
+                raise Conflict(f"The container ended before the command could run. {_why(live)}") from error
+            raise FileRejected(f"{error.message} The command was not run.", reason=error.guest_code) from error
+        try:
+            return await self._runner.run(live, execution, spec, OutputCollector(limit))
+        finally:
+            live.active_at = self._clock.now()
+
+
+def _why(live: Live) -> str:
+    end = live.end or live.container.wanted_end
+    return f"{end.status}: {end.message or end.reason}" if end else "It was asked to end."

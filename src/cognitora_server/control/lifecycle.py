@@ -1,0 +1,324 @@
+"""Takes one container from accepted to ended: boot, main process, watch, end, clean-up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any, Protocol, TypeVar
+
+from cognitora_server.domain.clock import Clock
+from cognitora_server.domain.containers import Container, ContainerStatus, End, Reason
+from cognitora_server.domain.errors import CognitoraError, DriverError, GuestError, IsolationUnavailable, SandboxGone
+from cognitora_server.domain.executions import Execution, ExecutionStatus
+from cognitora_server.domain.ids import EXECUTION, new_id
+from cognitora_server.domain.images import Image, ImageError, ImageReference
+from cognitora_server.drivers.base import Driver, Sandbox, SandboxExit, SandboxSpec
+from cognitora_server.guest import GuestClient, ProcessSpec
+from cognitora_server.settings import Settings
+from cognitora_server.store import Store
+
+from .isolation import Drivers
+from .live import Live, ProcessDefaults
+from .output import OutputCollector, head_and_tail
+from .processes import ExecutionRunner, memory_text
+
+_log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+#: How long the executions of an ending container may take to write down their end.
+_SETTLE_SECONDS = 10.0
+
+
+class Images(Protocol):
+    """Where images come from."""
+
+    async def ensure(self, reference: ImageReference, on_progress: Callable[[Any], None] | None = None) -> Image:
+        """Return the image, pulled if it is not here; progress is told as objects that read well. Raises ImageError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What it takes to run containers."""
+
+    store: Store
+    images: Images
+    drivers: Drivers
+    executions: ExecutionRunner
+    settings: Settings
+    clock: Clock
+    starts: asyncio.Semaphore
+
+
+class Lifecycle:
+    """The life of one container. `run` may be cancelled at any point: the next server takes up from the store."""
+
+    def __init__(self, live: Live, workshop: Workshop) -> None:
+        self._live = live
+        self._shop = workshop
+
+    async def run(self) -> None:
+        """Bring the container up (or find it again), watch it, and end it."""
+        end = await self._until_end()
+        await self._finish(end)
+
+    async def _until_end(self) -> End:
+        life = asyncio.create_task(self._guarded_life())
+        wanted = asyncio.create_task(self._live.end_wanted.wait())
+        try:
+            await asyncio.wait({life, wanted}, return_when=asyncio.FIRST_COMPLETED)
+            if life.done():
+                return life.result()
+        finally:
+            await _cancelled(life)
+            await _cancelled(wanted)
+        wish = self._live.container.wanted_end
+        return wish or End(ContainerStatus.TERMINATED, Reason.HOST, "The server ended it without saying why.")
+
+    async def _guarded_life(self) -> End:
+        try:
+            return await self._life()
+        except ImageError as error:
+            return End(ContainerStatus.FAILED, Reason.IMAGE, error.message)
+        except (DriverError, IsolationUnavailable) as error:
+            return End(ContainerStatus.FAILED, Reason.HOST, error.message)
+        except GuestError as error:
+            return End(ContainerStatus.FAILED, Reason.GUEST, error.message)
+        except CognitoraError as error:
+            return End(ContainerStatus.FAILED, Reason.HOST, error.message)
+        except Exception:
+            _log.exception("%s: unexpected failure", self._live.container.id)
+            return End(
+                ContainerStatus.FAILED, Reason.HOST, "The server failed unexpectedly; its log says how. Try again."
+            )
+
+    async def _life(self) -> End:
+        if self._live.container.status in (ContainerStatus.RUNNING, ContainerStatus.IDLE):
+            return await self._watch(await self._find_again())
+        return await self._watch(await self._start())
+
+    # Starting
+
+    async def _start(self) -> asyncio.Task[Execution] | None:
+        live = self._live
+        await live.change(status=ContainerStatus.STARTING, updated_at=self._shop.clock.now())
+        image = await self._shop.images.ensure(ImageReference.parse(live.container.image), self._report)
+        driver = self._shop.drivers.choose(live.container.isolation_requested)
+        live.driver = driver
+        async with self._shop.starts:
+            spec = SandboxSpec(live.container.id, image, live.container.resources, live.container.networking)
+            live.process_defaults = ProcessDefaults.of(image)
+            await self._connect(await driver.create(spec))
+        command = main_command(live.container, image)
+        main = self._main_execution(command) if command else None
+        await self._mark_running(image, driver, main)
+        live.ready.set()
+        return self._run_main(main) if main else None
+
+    def _report(self, progress: object) -> None:
+        # Progress is worth showing, not worth keeping: the record has it, the store does not.
+        self._live.show_progress(str(progress))
+
+    async def _connect(self, sandbox: Sandbox) -> None:
+        live = self._live
+        live.sandbox = sandbox
+        live.guest = GuestClient(sandbox.guest_socket)
+        await live.guest.wait_ready(self._shop.settings.start_timeout_seconds)
+
+    async def _mark_running(self, image: Image, driver: Driver, main: Execution | None) -> None:
+        live, now = self._live, self._shop.clock.now()
+        expires_at = live.container.expires_at
+        if not live.container.expires_fixed:
+            expires_at = now + timedelta(seconds=live.container.timeout_seconds)
+        assert live.sandbox is not None
+        handle = {"sandbox": live.sandbox.handle, "process": asdict(live.process_defaults)}
+        await live.change(
+            main,
+            status=ContainerStatus.RUNNING,
+            isolation=driver.isolation,
+            image_id=image.id,
+            image_notice=image.notice,
+            progress=None,
+            handle=handle,
+            started_at=now,
+            updated_at=now,
+            expires_at=expires_at,
+        )
+
+    def _main_execution(self, command: tuple[str, ...]) -> Execution:
+        container, now = self._live.container, self._shop.clock.now()
+        return Execution(
+            id=new_id(EXECUTION),
+            container_id=container.id,
+            account_id=container.account_id,
+            image=container.image,
+            command=command,
+            main=True,
+            networking=container.networking,
+            status=ExecutionStatus.RUNNING,
+            created_at=now,
+            started_at=now,
+        )
+
+    def _run_main(self, main: Execution) -> asyncio.Task[Execution]:
+        limit = self._shop.settings.output_limit_bytes
+        head, tail = head_and_tail(limit)
+        self._live.main_output = OutputCollector(limit)
+        spec = ProcessSpec(
+            id=main.id,
+            argv=main.command,
+            env=self._live.environment({}),
+            cwd=self._live.process_defaults.directory,
+            user=self._live.process_defaults.user,
+            head_bytes=head,
+            tail_bytes=tail,
+        )
+        run = self._shop.executions.run(self._live, main, spec, self._live.main_output)
+        return self._live.hold(run)
+
+    # Finding again after a restart
+
+    async def _find_again(self) -> asyncio.Task[Execution] | None:
+        live = self._live
+        container = live.container
+        live.driver = self._shop.drivers.of(container.isolation)
+        handle = container.handle or {}
+        live.process_defaults = ProcessDefaults(**handle.get("process", {}))
+        try:
+            sandbox = await live.driver.recover(container.id, handle.get("sandbox", {}))
+        except SandboxGone as error:
+            raise DriverError(f"Its sandbox ended while the server was down. {error.message}") from error
+        await self._connect(sandbox)
+        live.ready.set()
+        main = await self._shop.store.executions.main_of(container.id)
+        for execution in await self._shop.store.executions.unfinished(container.id):
+            if not execution.main:
+                output = OutputCollector(self._shop.settings.output_limit_bytes)
+                live.hold(self._shop.executions.resume(live, execution, output))
+        if main is None or not main.status.final:
+            return self._run_main(main) if main else None
+        return live.hold(_already(main))
+
+    # Watching
+
+    async def _watch(self, main: asyncio.Task[Execution] | None) -> End:
+        live = self._live
+        assert live.sandbox is not None
+        gone = asyncio.create_task(live.sandbox.wait())
+        try:
+            if main is None and not live.container.persistent:
+                return _no_command(live.container)
+            waits: set[asyncio.Task[object]] = {gone}
+            if main is not None and not live.container.persistent:
+                waits.add(main)
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            if main is not None and main in waits and main.done() and main.result().exit_code is not None:
+                return self._end_of_main(main.result())
+            return _end_of_sandbox(live.container, await gone)
+        finally:
+            await _cancelled(gone)
+
+    def _end_of_main(self, main: Execution) -> End:
+        if main.exit_code == 0:
+            return End(ContainerStatus.COMPLETED, Reason.EXIT, None, 0)
+        reason = Reason.EXIT
+        if main.error_message and main.error_message.startswith("Killed for memory"):
+            reason = Reason.OOM
+        message = main.error_message or f"Its command exited with code {main.exit_code}; see its logs."
+        return End(ContainerStatus.FAILED, reason, message, main.exit_code)
+
+    # Ending
+
+    async def _finish(self, end: End) -> None:
+        live = self._live
+        live.end = end
+        live.end_known.set()
+        if live.sandbox is not None:
+            await live.change(usage=await live.sandbox.usage())
+        busy = any(not task.done() for task in live.executions)
+        if busy or end.reason is not Reason.EXIT:
+            await self._destroy()
+            await self._settle(end)
+            await self._publish(end)
+        else:
+            # All is over inside: the answer need not wait for the clean-up.
+            await self._publish(end)
+            await self._destroy()
+        await live.close()
+
+    async def _destroy(self) -> None:
+        drivers = [self._live.driver] if self._live.driver else self._shop.drivers.all()
+        for driver in drivers:
+            await destroy(driver, self._live.container.id)
+
+    async def _settle(self, end: End) -> None:
+        tasks = {task for task in self._live.executions if not task.done()}
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=_SETTLE_SECONDS)
+            for task in late:
+                await _cancelled(task)
+        for execution in await self._shop.store.executions.unfinished(self._live.container.id):
+            await self._shop.executions.reject(execution, f"The container ended ({end.reason}) before this did.")
+
+    async def _publish(self, end: End) -> None:
+        now = self._shop.clock.now()
+        await self._live.change(status=end.status, end=end, completed_at=now, updated_at=now, progress=None)
+        self._live.ended.set()
+        _log.info("%s: %s (%s) %s", self._live.container.id, end.status, end.reason, end.message or "")
+
+
+def main_command(container: Container, image: Image) -> tuple[str, ...] | None:
+    """Return what a container runs: its command in place of the image's ENTRYPOINT and CMD, or else those."""
+    if container.command is not None:
+        return container.command
+    command = (*image.config.entrypoint, *image.config.cmd)
+    return command or None
+
+
+async def destroy(driver: Driver, container_id: str) -> None:
+    """Remove a sandbox. A failure is logged, not raised: the reconciler tries again."""
+    try:
+        await driver.destroy(container_id)
+    except DriverError as error:
+        _log.error("%s: could not be removed whole, will be tried again: %s", container_id, error.message)
+
+
+def _no_command(container: Container) -> End:
+    return End(
+        ContainerStatus.FAILED,
+        Reason.IMAGE,
+        f"The image {container.image} has no command of its own: give `command`, or make the container persistent.",
+    )
+
+
+def _end_of_sandbox(container: Container, gone: SandboxExit) -> End:
+    if gone.oom:
+        return End(
+            ContainerStatus.FAILED,
+            Reason.OOM,
+            f"Out of memory: the limit is {memory_text(gone.memory_limit_bytes)}, the peak was "
+            f"{memory_text(gone.memory_peak_bytes)}. Use less, or create it with a larger memoryMb.",
+        )
+    detail = gone.detail or "The sandbox ended by itself."
+    return End(ContainerStatus.FAILED, Reason.GUEST, f"{detail} All that ran in the container ended with it.")
+
+
+async def _already(execution: Execution) -> Execution:
+    return execution
+
+
+async def _cancelled(task: asyncio.Task[Result]) -> None:
+    """End a task and wait until it has."""
+    task.cancel()
+    await _quiet(task)
+
+
+async def _quiet(task: Awaitable[object]) -> None:
+    try:
+        await task
+    except (asyncio.CancelledError, Exception) as error:
+        _log.debug("a task that is not needed any more ended with %r", error)

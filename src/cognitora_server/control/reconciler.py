@@ -1,0 +1,165 @@
+"""Makes what is the case match what is written.
+
+One task per container that has not ended takes it through its life. A regular look at all of them enforces
+deadlines and budgets and clears away whatever is on the host without a container that has not ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+from cognitora_server.domain.containers import GIB, Container, ContainerStatus, End, Reason
+from cognitora_server.domain.credits import seconds_affordable
+from cognitora_server.domain.errors import CognitoraError
+from cognitora_server.drivers.base import Driver
+
+from .lifecycle import Lifecycle, Workshop, destroy
+from .live import Live, LiveContainers
+
+_log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.5
+_SWEEP_EVERY_LOOKS = 120
+#: The meter ticks twice a second: ending this much earlier keeps the bill below the limit.
+_BUDGET_MARGIN_SECONDS = 1.0
+
+
+class Reconciler:
+    """Runs the lives of all containers of this server."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self.live = LiveContainers()
+        self._shop = workshop
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Find again what an earlier server left, clear away what no container owns, begin to look regularly."""
+        for container in await self._shop.store.containers.unfinished():
+            self.take_up(container)
+        await self.sweep()
+        self._hold(asyncio.create_task(self._look_regularly()))
+
+    async def stop(self) -> None:
+        """Stop following. Containers go on running; the next server finds them."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        for live in self.live:
+            for execution in list(live.executions):
+                execution.cancel()
+                tasks.append(execution)  # type: ignore[arg-type]
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for live in self.live:
+            await live.close()
+
+    def take_up(self, container: Container) -> None:
+        """Begin to take a container through its life."""
+        live = Live(container, self._shop.store)
+        self.live.add(live)
+        self._hold(asyncio.create_task(self._life_of(live)))
+
+    async def _life_of(self, live: Live) -> None:
+        await Lifecycle(live, self._shop).run()
+        self.live.remove(live.container.id)
+
+    def _hold(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._let_go)
+
+    def _let_go(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("a task of the reconciler failed", exc_info=task.exception())
+
+    async def _look_regularly(self) -> None:
+        looks = 0
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            looks += 1
+            try:
+                await self.look()
+                if looks % _SWEEP_EVERY_LOOKS == 0:
+                    await self.sweep()
+            except (CognitoraError, OSError):
+                _log.exception("a look at the containers failed; the next one follows")
+
+    async def look(self) -> None:
+        """Enforce deadlines, budgets and the disk reserve; mark what is idle."""
+        for live in self.live:
+            if (end := self._due(live)) is not None:
+                await live.want_end(end)
+            else:
+                await self._mark_idle(live)
+        await self._keep_disk_reserve()
+
+    def _due(self, live: Live) -> End | None:
+        container, now = live.container, self._shop.clock.now()
+        started = container.started_at
+        if (started is not None or container.expires_fixed) and now >= container.expires_at:
+            return End(
+                ContainerStatus.TIMEOUT,
+                Reason.TIMEOUT,
+                f"Its time was over ({container.timeout_seconds} s). Give a larger timeoutSeconds, or extend it "
+                "with PATCH while it runs.",
+            )
+        if started is None:
+            return None
+        affordable = seconds_affordable(container.resources, container.max_cost_credits, self._shop.settings.prices)
+        margin = min(_BUDGET_MARGIN_SECONDS, affordable / 2)
+        if (now - started).total_seconds() >= affordable - margin:
+            return End(
+                ContainerStatus.TERMINATED,
+                Reason.BUDGET,
+                f"Its maxCostCredits ({container.max_cost_credits:g}) were used up. Create it with more.",
+            )
+        return None
+
+    async def _mark_idle(self, live: Live) -> None:
+        container, now = live.container, self._shop.clock.now()
+        if container.status not in (ContainerStatus.RUNNING, ContainerStatus.IDLE) or not container.persistent:
+            return
+        quiet = not live.executions and now - live.active_at >= timedelta(
+            seconds=self._shop.settings.idle_after_seconds
+        )
+        status = ContainerStatus.IDLE if quiet else ContainerStatus.RUNNING
+        if status is not container.status:
+            await live.change(status=status, updated_at=now)
+
+    async def _keep_disk_reserve(self) -> None:
+        settings = self._shop.settings
+        free = _free_bytes(settings.data_dir)
+        if free >= settings.disk_reserve_bytes:
+            return
+        used = {live: (await live.sandbox.usage()).disk_bytes for live in self.live if live.sandbox is not None}
+        if not used:
+            return
+        largest = max(used, key=lambda live: used[live])
+        if used[largest] < settings.disk_reserve_bytes - free and used[largest] < GIB // 16:
+            _log.warning("the data directory's disk has %d bytes left, and not because of a container", free)
+            return
+        await largest.want_end(
+            End(
+                ContainerStatus.TERMINATED,
+                Reason.DISK,
+                f"The host's disk was nearly full and this container used most of it ({used[largest]} bytes).",
+            )
+        )
+
+    async def sweep(self) -> None:
+        """Clear away every sandbox, or piece of one, whose container has ended or is not known."""
+        for driver in self._shop.drivers.all():
+            await self._sweep(driver)
+
+    async def _sweep(self, driver: Driver) -> None:
+        for container_id in await driver.sandboxes():
+            if self.live.get(container_id) is None:
+                _log.warning("%s: left over on the host without a running container: removed", container_id)
+                await destroy(driver, container_id)
+
+
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
