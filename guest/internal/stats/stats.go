@@ -42,10 +42,15 @@ func Read() Stats {
 // memory prefers the control group: in a container /proc/meminfo is the whole machine's.
 func memory() Memory {
 	m := meminfo()
-	limit, okLimit := number("/sys/fs/cgroup/memory.max")
-	used, okUsed := number("/sys/fs/cgroup/memory.current")
-	if okLimit && okUsed && (m.Total == 0 || limit < m.Total) {
-		return Memory{Total: limit, Available: min(max(limit-used, 0), max(m.Available, 0))}
+	for _, group := range [][2]string{
+		{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"},
+		{"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"},
+	} {
+		limit, okLimit := number(group[0])
+		used, okUsed := number(group[1])
+		if okLimit && okUsed && (m.Total == 0 || limit < m.Total) {
+			return Memory{Total: limit, Available: min(max(limit-used, 0), max(m.Available, 0))}
+		}
 	}
 	return m
 }
