@@ -22,7 +22,7 @@ DataDir = Annotated[
 ]
 SettingsFile = Annotated[
     Path | None,
-    typer.Option("--settings", metavar="FILE", help=f"Settings file (default {DEFAULT_SETTINGS_FILE}, if it is there)."),
+    typer.Option("--settings", metavar="FILE", help=f"Settings file (default {DEFAULT_SETTINGS_FILE})."),
 ]
 
 

@@ -48,7 +48,7 @@ async def report(drivers: Drivers, settings: Settings) -> Report:
     except IsolationUnavailable as error:
         return Report(checks, False, error.message)
     usable = all(check.state != "missing" for check in tools)
-    summary = f"Containers that ask for no isolation get {chosen.value!r}; the minimum is {settings.minimum_isolation!r}."
+    summary = f"Containers get {chosen.value!r} unless they ask; the minimum is {settings.minimum_isolation!r}."
     return Report(checks, usable, summary)
 
 

@@ -23,7 +23,7 @@ from cognitora_server.store import Store
 from .isolation import Drivers
 from .live import Live, ProcessDefaults
 from .output import OutputCollector, head_and_tail
-from .processes import ExecutionRunner, memory_text
+from .processes import ExecutionRunner, out_of_memory
 
 _log = logging.getLogger(__name__)
 
@@ -225,9 +225,7 @@ class Lifecycle:
     def _end_of_main(self, main: Execution) -> End:
         if main.exit_code == 0:
             return End(ContainerStatus.COMPLETED, Reason.EXIT, None, 0)
-        reason = Reason.EXIT
-        if main.error_message and main.error_message.startswith("Killed for memory"):
-            reason = Reason.OOM
+        reason = Reason.OOM if main.id in self._live.killed_for_memory else Reason.EXIT
         message = main.error_message or f"Its command exited with code {main.exit_code}; see its logs."
         return End(ContainerStatus.FAILED, reason, message, main.exit_code)
 
@@ -300,8 +298,7 @@ def _end_of_sandbox(container: Container, gone: SandboxExit) -> End:
         return End(
             ContainerStatus.FAILED,
             Reason.OOM,
-            f"Out of memory: the limit is {memory_text(gone.memory_limit_bytes)}, the peak was "
-            f"{memory_text(gone.memory_peak_bytes)}. Use less, or create it with a larger memoryMb.",
+            out_of_memory(gone.memory_limit_bytes, gone.memory_peak_bytes),
         )
     detail = gone.detail or "The sandbox ended by itself."
     return End(ContainerStatus.FAILED, Reason.GUEST, f"{detail} All that ran in the container ended with it.")

@@ -46,6 +46,7 @@ class Live:
         self.ended = asyncio.Event()
         self.end: End | None = None
         self.main_output: OutputCollector | None = None
+        self.killed_for_memory: set[str] = set()
         self.executions: set[asyncio.Task[Execution]] = set()
         self.active_at = container.started_at or container.created_at
         self._store = store

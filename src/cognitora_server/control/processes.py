@@ -74,12 +74,8 @@ class ExecutionRunner:
             return await self._finish(_not_started(live, execution, output, error))
         ended = _ended(execution, process, output)
         if process.exit_code == _SIGKILL_EXIT_CODE and await _oom_kills(live) > kills:
-            limit = live.container.resources.memory_mb
-            ended = replace(
-                ended,
-                error_message=f"Killed for memory: the container's limit is {limit} MiB. "
-                "Use less, or create it with a larger memoryMb.",
-            )
+            live.killed_for_memory.add(execution.id)
+            ended = replace(ended, error_message=await _out_of_memory(live))
         finished = await self._finish(ended)
         await _forget(live, execution)
         return finished
@@ -187,6 +183,14 @@ def _because(end: End) -> str:
     return f"The container ended while this ran ({end.reason}): {end.message or end.status}"
 
 
-def memory_text(count: int) -> str:
-    """Say an amount of memory in MiB."""
-    return f"{count / MIB:.0f} MiB"
+async def _out_of_memory(live: Live) -> str:
+    peak = (await live.sandbox.usage()).memory_peak_bytes if live.sandbox is not None else 0
+    return out_of_memory(live.container.resources.memory_mb * MIB, peak)
+
+
+def out_of_memory(limit_bytes: int, peak_bytes: int) -> str:
+    """Say that the kernel ended something for memory, and what to do."""
+    return (
+        f"Out of memory: the limit is {limit_bytes / MIB:.0f} MiB, the peak was {peak_bytes / MIB:.0f} MiB. "
+        "Use less, or create the container with a larger memoryMb."
+    )
