@@ -4,15 +4,13 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"regexp"
 	"syscall"
 
 	"cognitora/guest/internal/fault"
+	"cognitora/guest/internal/ids"
 )
 
 const copyChunk = 16 << 20
-
-var sourceForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // Inbox is the directory where the host places files to be imported. It is held open, so
 // that it works after the directory was hidden from the sandbox.
@@ -36,8 +34,8 @@ func (w Write) FromInbox(inbox *Inbox, name string) (int64, error) {
 }
 
 func (i *Inbox) open(name string) (*os.File, error) {
-	if !sourceForm.MatchString(name) {
-		return nil, fault.BadRequest("source must match %s.", sourceForm)
+	if !ids.Valid(name) {
+		return nil, fault.BadRequest("source must match %s.", ids.Form)
 	}
 	if i == nil {
 		return nil, fault.New(404, "no_inbox", "This agent was started without an inbox: send the file as the request body.")

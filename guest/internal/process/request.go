@@ -5,11 +5,11 @@ package process
 import (
 	"crypto/sha256"
 	"encoding/json"
-	"regexp"
 	"strings"
 	"time"
 
 	"cognitora/guest/internal/fault"
+	"cognitora/guest/internal/ids"
 )
 
 // Bounds of a request.
@@ -23,8 +23,6 @@ const (
 
 // Marker is the environment variable that tells which process an orphan came from.
 const Marker = "COGNITORA_PROCESS"
-
-var idForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // Request says what to start. See spec/guest.yaml for the meaning of each field.
 type Request struct {
@@ -46,13 +44,10 @@ type Keep struct {
 	TailBytes *int `json:"tail_bytes"`
 }
 
-// ValidID says whether id has the form of a process id.
-func ValidID(id string) bool { return idForm.MatchString(id) }
-
 // check refuses what is out of bounds and fills in the defaults.
 func (r *Request) check() error {
-	if !ValidID(r.ID) {
-		return fault.BadRequest("id must match %s.", idForm)
+	if !ids.Valid(r.ID) {
+		return fault.BadRequest("id must match %s.", ids.Form)
 	}
 	if len(r.Argv) == 0 || r.Argv[0] == "" {
 		return fault.BadRequest("argv must name a command.")

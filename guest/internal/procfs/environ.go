@@ -44,17 +44,28 @@ func openAsOwner(pid int, path string) (*os.File, error) {
 	return file, err
 }
 
-// AsUser runs do with the file-system identity of another user, on this thread only.
+// AsUser runs do as another user, on one thread only, which keeps 0 as its saved user and so
+// can come back. All three ids matter: Linux asks for the file-system id, gVisor for the real one.
 func AsUser(uid, gid int, do func()) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	oldGID, _, _ := syscall.RawSyscall(syscall.SYS_SETFSGID, uintptr(gid), 0, 0)
-	oldUID, _, _ := syscall.RawSyscall(syscall.SYS_SETFSUID, uintptr(uid), 0, 0)
-	defer func() {
-		_, _, _ = syscall.RawSyscall(syscall.SYS_SETFSUID, oldUID, 0, 0)
-		_, _, _ = syscall.RawSyscall(syscall.SYS_SETFSGID, oldGID, 0, 0)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		oldUID, oldGID := os.Getuid(), os.Getgid()
+		become(syscall.SYS_SETRESGID, gid)
+		become(syscall.SYS_SETRESUID, uid)
+		do()
+		if become(syscall.SYS_SETRESUID, oldUID) && become(syscall.SYS_SETRESGID, oldGID) {
+			runtime.UnlockOSThread() // else the thread ends with this goroutine
+		}
 	}()
-	do()
+	<-done
+}
+
+// become sets the real and the effective id of this thread.
+func become(call uintptr, id int) bool {
+	_, _, errno := syscall.RawSyscall(call, uintptr(id), uintptr(id), ^uintptr(0))
+	return errno == 0
 }
 
 // owner returns the real user and group of a process.
