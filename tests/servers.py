@@ -128,9 +128,7 @@ class Api(httpx.Client):
     """The containers' part of the API."""
 
     def __init__(self, base_url: str, key: str) -> None:
-        super().__init__(
-            base_url=f"{base_url}/api/v1/compute", headers={"Authorization": f"Bearer {key}"}, timeout=120
-        )
+        super().__init__(base_url=f"{base_url}/api/v1/compute", headers={"Authorization": f"Bearer {key}"}, timeout=120)
 
     def create(self, **fields: Any) -> dict[str, Any]:
         """Create a container (persistent, small, of the Python image, unless told otherwise)."""

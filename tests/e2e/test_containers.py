@@ -36,7 +36,9 @@ def test_a_persistent_container_keeps_its_state_and_is_gone_afterwards(server: R
 
 
 def test_a_one_shot_container_runs_its_command_and_ends(api: Api) -> None:
-    good = api.create(persistent=False, command=["python", "-c", "import sys; print('hi'); print('no', file=sys.stderr)"])
+    good = api.create(
+        persistent=False, command=["python", "-c", "import sys; print('hi'); print('no', file=sys.stderr)"]
+    )
     container = api.ended(good["id"])
     assert (container["status"], container["reason"], container["exitCode"]) == ("COMPLETED", "exit", 0)
     logs = api.get(f"/containers/{good['id']}/logs").json()["logs"]

@@ -32,6 +32,16 @@ Result = TypeVar("Result")
 #: How long the executions of an ending container may take to write down their end.
 _SETTLE_SECONDS = 10.0
 
+#: The guest agent is asked this often, and may leave this many questions in a row unanswered.
+_PING_SECONDS = 10.0
+_MISSES = 4
+
+_SILENT = End(
+    ContainerStatus.FAILED,
+    Reason.GUEST,
+    "The guest agent does not answer any more: something in the container stopped it, or left it no memory or time.",
+)
+
 
 class Images(Protocol):
     """Where images come from."""
@@ -209,18 +219,34 @@ class Lifecycle:
         live = self._live
         assert live.sandbox is not None
         gone = asyncio.create_task(live.sandbox.wait())
+        silent = asyncio.create_task(self._until_silent())
         try:
             if main is None and not live.container.persistent:
                 return _no_command(live.container)
-            waits: set[asyncio.Task[object]] = {gone}
+            waits: set[asyncio.Task[Any]] = {gone, silent}
             if main is not None and not live.container.persistent:
                 waits.add(main)
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            if main is not None and main in waits and main.done() and main.result().exit_code is not None:
+            if main in waits and main is not None and main.done() and main.result().exit_code is not None:
                 return self._end_of_main(main.result())
+            if silent.done() and not gone.done():
+                return _SILENT
             return _end_of_sandbox(live.container, await gone)
         finally:
             await _cancelled(gone)
+            await _cancelled(silent)
+
+    async def _until_silent(self) -> None:
+        """Return when the guest agent has not answered for so long that it never will: stopped from inside."""
+        assert self._live.guest is not None
+        misses = 0
+        while misses < _MISSES:
+            await asyncio.sleep(_PING_SECONDS)
+            try:
+                await self._live.guest.ping(_PING_SECONDS)
+                misses = 0
+            except GuestError:
+                misses += 1
 
     def _end_of_main(self, main: Execution) -> End:
         if main.exit_code == 0:

@@ -55,6 +55,14 @@ class GuestClient:
         if answer.get("protocol") != PROTOCOL:
             raise GuestError("The guest agent speaks another version of the protocol.", guest_code="protocol")
 
+    async def ping(self, timeout_seconds: float) -> None:
+        """Return when the agent has answered. Raises GuestUnreachable after the timeout."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._call("GET", "/health")
+        except TimeoutError as error:
+            raise GuestUnreachable(f"The guest agent did not answer within {timeout_seconds:g} s.") from error
+
     @asynccontextmanager
     async def run(self, spec: ProcessSpec) -> AsyncIterator[AsyncIterator[Frame]]:
         """Start a process, unless the id is known already, and follow its output and end."""
