@@ -19,9 +19,7 @@ MAX_REFERENCE_LENGTH = 512
 MAX_NAME_LENGTH = 255
 
 _DOMAIN_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
-_REGISTRY = re.compile(
-    rf"(?:{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*|\[[0-9a-fA-F:]{{2,39}}\])(?::[0-9]{{1,5}})?"
-)
+_REGISTRY = re.compile(rf"(?:{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*|\[[0-9a-fA-F:]{{2,39}}\])(?::[0-9]{{1,5}})?")
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
@@ -189,9 +187,7 @@ def _split_digest(text: str, shown: str) -> tuple[str, str | None]:
     if not at:
         return rest, None
     if not _DIGEST.fullmatch(digest):
-        raise InvalidImageReference(
-            f"{shown} has no valid digest after @ (sha256: and 64 hexadecimal digits)."
-        )
+        raise InvalidImageReference(f"{shown} has no valid digest after @ (sha256: and 64 hexadecimal digits).")
     return rest, digest
 
 
@@ -222,9 +218,7 @@ def _check_name(registry: str, repository: str, shown: str) -> None:
     if not _REGISTRY.fullmatch(registry):
         raise InvalidImageReference(f"{shown} does not start with a valid registry name (host or host:port).")
     if len(registry) + 1 + len(repository) > MAX_NAME_LENGTH:
-        raise InvalidImageReference(
-            f"{shown} is longer than the {MAX_NAME_LENGTH} characters of an image name."
-        )
+        raise InvalidImageReference(f"{shown} is longer than the {MAX_NAME_LENGTH} characters of an image name.")
     if not all(_COMPONENT.fullmatch(part) for part in repository.split("/")):
         raise InvalidImageReference(
             f"{shown} is not a valid image name: lower-case letters and digits, "

@@ -19,6 +19,7 @@ from cognitora_server.host.images.recipes import RECIPES
 
 _MIRRORS = re.compile(r"\(Mirrors also failed: .*\]\): ")
 _OWN_WORDS = re.compile(r'"https?://[^"]*"|docker://\S+|reading manifest \S+ in \S+')
+_RESOLVER = re.compile(r"(?<=\S) on \S+:53(?=:)")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 # The order matters: a registry that hides what it has says "denied" in the same breath as "does not exist",
@@ -50,6 +51,7 @@ _UNREACHABLE = (
     "dial tcp",
     "unexpected eof",
     "registry 50",
+    "http status: 50",
     "statuscode: 50",
     "pinging container registry",
 )
@@ -61,12 +63,12 @@ def pull_failure(reference: ImageReference, stderr: str) -> ImageError:
     """The error for a pull that podman gave up: which registry, why, and what to do."""
     said = _UNPRINTABLE.sub("?", last_line(stderr, limit=2000))
     # With mirrors podman reports each of them first; the registry itself comes last, and decides.
-    reason = _MIRRORS.sub("", said)
+    reason = _RESOLVER.sub("", _MIRRORS.sub("", said))
     # Names and addresses are no reasons: an image may well be called "unauthorized".
     words = _OWN_WORDS.sub("", reason).lower()
     details = {"registry": reference.registry, "reference": str(reference), "reason": reason[-500:]}
     error, sentence = _judge(words, reference)
-    mirrors = " None of its mirrors had the image either." if reason != said else ""
+    mirrors = " None of its mirrors had the image either." if _MIRRORS.search(said) else ""
     return error(f"{sentence}{mirrors} ({_cause(reason)})", **details)
 
 

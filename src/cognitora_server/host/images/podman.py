@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
@@ -81,8 +82,13 @@ class Podman:
         root = self._settings.storage_root
         if root is None:
             return []
-        run_root = self._settings.run_root or root / "run"
+        run_root = self._settings.run_root or _default_run_root(root)
         return ["--root", str(root), "--runroot", str(run_root)]
+
+
+def _default_run_root(storage_root: Path) -> Path:
+    # podman refuses a run root of more than 50 characters, so it cannot lie in the storage itself.
+    return Path("/run/cognitora") / hashlib.sha256(os.fsencode(storage_root)).hexdigest()[:16]
 
 
 async def run(

@@ -30,6 +30,8 @@ class _Mounted:
     layers: tuple[Path, ...]
     top_layer: Path
     """The image's own; it goes when the image is removed behind our back."""
+    identity: str
+    """Of the top layer: an image that was removed and fetched again has another, perhaps at the same place."""
 
 
 class Rootfs:
@@ -77,11 +79,11 @@ class Rootfs:
         with suppress(OSError):
             everything = extra.around(layers)
             if present and present[-1].source == _source(image.id, everything):
-                return _Mounted(target, target.stat().st_dev, tuple(everything), layers[0])
+                return _Mounted(target, target.stat().st_dev, tuple(everything), layers[0], _identity(layers[0]))
         self._discard(target, present)
         target.mkdir(parents=True, exist_ok=True)
         everything = extra.make(layers, lambda tried: self._mount_at(target, image.id, tried))
-        return _Mounted(target, target.stat().st_dev, tuple(everything), layers[0])
+        return _Mounted(target, target.stat().st_dev, tuple(everything), layers[0], _identity(layers[0]))
 
     def _mount_at(self, target: Path, image_id: str, layers: Sequence[Path]) -> Path:
         unmount(target)
@@ -121,12 +123,13 @@ def _source(image_id: str, layers: Sequence[Path]) -> str:
 
 def _identity(path: Path) -> str:
     found = path.lstat()
-    return f"{found.st_dev}:{found.st_ino}"
+    # Inode numbers are used again; nothing touches a layer's own directory after it was unpacked.
+    return f"{found.st_dev}:{found.st_ino}:{found.st_ctime_ns}"
 
 
 def _still_there(known: _Mounted) -> bool:
     # Every overlay has a device number of its own: the same one at the target is the same mount.
     try:
-        return known.target.stat().st_dev == known.device and known.top_layer.is_dir()
+        return known.target.stat().st_dev == known.device and _identity(known.top_layer) == known.identity
     except OSError:
         return False

@@ -17,7 +17,7 @@ class ImageSettings:
     storage_root: Path | None = None
     """Another containers/storage than the machine's (podman's `--root`)."""
     run_root: Path | None = None
-    """Where that storage keeps its locks and mounts (`--runroot`); by default inside `storage_root`."""
+    """Where that storage keeps its locks and mounts (`--runroot`), at most 50 characters; by default below `/run`."""
     registries_conf: Path | None = None
     """Another registries.conf than the machine's: mirrors, insecure and blocked registries."""
     auth_file: Path | None = None
