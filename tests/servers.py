@@ -45,7 +45,7 @@ class RunningServer:
         """Start, and return once it is ready."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         written = self.log.stat().st_size if self.log.exists() else 0
-        command = [COGNITORA, "serve", "--data-dir", self.data_dir, "--listen", "127.0.0.1:0", *self._arguments]
+        command: list[str | Path] = [COGNITORA, "serve", "--data-dir", self.data_dir, "--listen", "127.0.0.1:0", *self._arguments]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment
@@ -77,8 +77,9 @@ class RunningServer:
 
     def new_key(self, name: str, account: str = "default") -> str:
         """Make a key with the command line, beside the running server."""
-        command = [COGNITORA, "keys", "create", "--data-dir", self.data_dir, "--account", account, name]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+        command: list[str | Path] = [COGNITORA, "keys", "create", "--data-dir", self.data_dir, "--account", account, name]
+        result = subprocess.run(command, check=True, capture_output=True, text=True)
+        return result.stdout.strip()
 
     def client(self, key: str | None = None) -> Api:
         """Return a client of the API."""

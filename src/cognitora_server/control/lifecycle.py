@@ -227,7 +227,7 @@ class Lifecycle:
             if main is not None and not live.container.persistent:
                 waits.add(main)
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            if main in waits and main is not None and main.done() and main.result().exit_code is not None:
+            if main is not None and main in waits and main.done():
                 return self._end_of_main(main.result())
             if silent.done() and not gone.done():
                 return _SILENT
@@ -251,7 +251,9 @@ class Lifecycle:
     def _end_of_main(self, main: Execution) -> End:
         if main.exit_code == 0:
             return End(ContainerStatus.COMPLETED, Reason.EXIT, None, 0)
-        reason = Reason.OOM if main.id in self._live.killed_for_memory else Reason.EXIT
+        reason = Reason.EXIT if main.exit_code is not None else Reason.GUEST
+        if main.id in self._live.killed_for_memory:
+            reason = Reason.OOM
         message = main.error_message or f"Its command exited with code {main.exit_code}; see its logs."
         return End(ContainerStatus.FAILED, reason, message, main.exit_code)
 
