@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -17,7 +17,10 @@ class JsonAnswer(Response):
     media_type = "application/json"
 
     def __init__(
-        self, content: BaseModel | Mapping[str, Any] | bytes, status: int = 200, headers: Mapping[str, str] | None = None
+        self,
+        content: BaseModel | Mapping[str, Any] | bytes,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         body = content if isinstance(content, bytes) else encode(content)
         super().__init__(body, status, dict(headers or {}))
@@ -28,6 +31,12 @@ def mirrored(model: BaseModel, status: int = 200) -> JsonAnswer:
     body = encode(model)
     # The fields are written once and put together as bytes: outputs can be megabytes.
     return JsonAnswer(b"".join((body[:-1], b',"data":', body, b"}")), status)
+
+
+def mirrored_list(items: Sequence[BaseModel], page: Mapping[str, int]) -> JsonAnswer:
+    """Return one page of containers, under `executions` (the published client's word) and under `data`."""
+    listed = b"".join((b"[", b",".join(encode(item) for item in items), b"]"))
+    return JsonAnswer(b"".join((b'{"executions":', listed, b',"data":', listed, b",", encode(page)[1:])))
 
 
 def encode(content: BaseModel | Mapping[str, Any]) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from io import BytesIO
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ from .answers import JsonAnswer
 from .errors import BodyTimeout, Busy, error_answer, request_id_of
 from .relaxed_json import plain_json
 from .schemas.base import WireRequest
-from .validation import validate
+from .validation import checked, validate
 
 MIB = 1 << 20
 
@@ -34,6 +34,7 @@ GRACE_SECONDS = 60
 MINIMUM_BYTES_PER_SECOND = 64 * 1024
 
 Wanted = TypeVar("Wanted", bound=WireRequest)
+Result = TypeVar("Result")
 
 
 class RefusedBody(CognitoraError):
@@ -52,15 +53,15 @@ class Body:
 
     async def fingerprint(self, *context: str) -> str:
         """Return a hash of the body and its context (method and path)."""
-        return await _aside(len(self._raw), _fingerprint, self._raw, context)
+        hashed: str = await _aside(len(self._raw), _fingerprint, self._raw, context)
+        return hashed
 
-    async def parse(self, model: type[Wanted], now: Any = None) -> Wanted:
-        """Return the body as `model`; raises InvalidRequest with every field that is wrong."""
-        raw, self._raw = self._raw, b""
-        size = len(raw)
-        holder = [raw]
-        del raw
-        return await _aside(size, _parse, holder, model)
+    async def parse(self, model: type[Wanted], convert: Callable[[Wanted], Result]) -> Result:
+        """Return the body, read as `model` and converted; raises InvalidRequest with every field that is wrong."""
+        size = len(self._raw)
+        holder, self._raw = [self._raw], b""
+        result: Result = await _aside(size, _parse, holder, model, convert)
+        return result
 
 
 class Bodies:
@@ -155,12 +156,12 @@ async def on_refused_body(request: Request, error: Exception) -> Response:
 def _content_length(request: Request) -> int | None:
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
-        raise InvalidRequest("The body has a Content-Encoding; send it as it is, without compression.")
+        raise RefusedBody(InvalidRequest("The body has a Content-Encoding; send it as it is, without compression."))
     text = request.headers.get("content-length")
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 20):
-        raise InvalidRequest("The Content-Length header is not a number.")
+        raise RefusedBody(InvalidRequest("The Content-Length header is not a number."))
     return int(text)
 
 
@@ -193,14 +194,15 @@ def _fingerprint(raw: bytes, context: tuple[str, ...]) -> str:
     return digest.hexdigest()
 
 
-def _parse(holder: list[bytes], model: type[Wanted]) -> Wanted:
-    return validate(model, parse_json(holder.pop()))
+def _parse(holder: list[bytes], model: type[Wanted], convert: Callable[[Wanted], Result]) -> Result:
+    wanted = validate(model, parse_json(holder.pop()))
+    return checked(lambda: convert(wanted))
 
 
 def parse_json(raw: bytes) -> Any:
     """Return the JSON value in `raw`; comments and trailing commas are accepted. Raises InvalidRequest."""
     raw = raw.removeprefix(b"\xef\xbb\xbf")
-    if not raw.strip(b" \t\r\n"):
+    if not raw or raw.isspace():
         raise InvalidRequest("The request has no body; send a JSON object.")
     try:
         return _load(raw)

@@ -18,12 +18,19 @@ from .idempotency import idempotency_key, once
 from .schemas.base import WireRequest
 
 Wanted = TypeVar("Wanted", bound=WireRequest)
+Asked = TypeVar("Asked")
 
 
 async def call(
-    request: Request, account: Account, model: type[Wanted], work: Callable[[Wanted], Awaitable[Response]]
+    request: Request,
+    account: Account,
+    model: type[Wanted],
+    convert: Callable[[Wanted], Asked],
+    work: Callable[[Asked], Awaitable[Response]],
 ) -> Response:
-    """Read the body as `model` and answer with what `work` makes of it; a POST only once per Idempotency-Key.
+    """Read the body as `model`, convert it to domain values (in a thread if it is large), and answer with `work`.
+
+    A POST is done only once per Idempotency-Key.
 
     A body of the wrong form is refused before the key counts: it can be sent again, mended, with the same key.
     """
@@ -31,22 +38,22 @@ async def call(
     bodies: Bodies = request.app.state.bodies
     async with bodies.read(request) as body:
         fingerprint = "" if key is None else await body.fingerprint(request.method, request.url.path)
-        wanted = await body.parse(model)
+        asked = await body.parse(model, convert)
         if key is None:
-            return await work(wanted)
+            return await work(asked)
         answers = services_of(request).idempotency
-        return await once(answers, account.id, key, fingerprint, request_id_of(request), lambda: work(wanted))
+        return await once(answers, account.id, key, fingerprint, request_id_of(request), lambda: work(asked))
 
 
 def known_container_id(text: str) -> str:
     """Return `text` if a container could have this id; anything else never reaches the store."""
     if not is_id(text, CONTAINER):
-        raise NotFound(f"There is no container {ascii(text[:60])}.")
+        raise NotFound(f"There is no container {text[:60]!a}.")
     return text
 
 
 def known_execution_id(text: str) -> str:
     """Return `text` if an execution could have this id; anything else never reaches the store."""
     if not is_id(text, EXECUTION):
-        raise NotFound(f"There is no execution {ascii(text[:60])}.")
+        raise NotFound(f"There is no execution {text[:60]!a}.")
     return text

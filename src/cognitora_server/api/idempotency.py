@@ -32,7 +32,12 @@ def idempotency_key(request: Request) -> str | None:
 
 
 async def once(
-    answers: Idempotency, account_id: str, key: str, fingerprint: str, request_id: str, work: Callable[[], Awaitable[Response]]
+    answers: Idempotency,
+    account_id: str,
+    key: str,
+    fingerprint: str,
+    request_id: str,
+    work: Callable[[], Awaitable[Response]],
 ) -> Response:
     """Do `work`, or give the answer it gave the first time; a failure of the server is forgotten."""
     first = await answers.claim(account_id, key, fingerprint)

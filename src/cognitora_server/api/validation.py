@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -10,12 +11,14 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from ..domain.errors import InvalidRequest
 from .errors import NotSupported
-from .schemas.base import NOT_SUPPORTED, WireRequest, one_spelling
+from .schemas.base import NOT_SUPPORTED, WireRequest, one_spelling, wrong
 
 MAX_SHOWN = 20
 
 Model = TypeVar("Model", bound=WireRequest)
 Result = TypeVar("Result")
+
+_MAP_ENTRY = re.compile(r"([^\[\]]+)\[([^\[\]]*)\]")
 
 _SENTENCES: dict[str, str] = {
     "missing": "is missing",
@@ -53,7 +56,19 @@ def validate(model: type[Model], value: Any) -> Model:
 def validate_query(model: type[Model], pairs: Iterable[tuple[str, str]]) -> Model:
     """Return query parameters as `model`; a parameter given twice with different values is refused."""
     # Here and not in the model, because a dictionary would already have lost the first of two.
-    return checked(lambda: model.model_validate(one_spelling(model, pairs)))
+    return checked(lambda: model.model_validate(one_spelling(model, _with_maps(pairs))))
+
+
+def _with_maps(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Any]]:
+    """Gather `name[key]=value` parameters into one map per name."""
+    maps: dict[str, dict[str, str]] = {}
+    for name, value in pairs:
+        entry = _MAP_ENTRY.fullmatch(name)
+        if entry is None:
+            yield name, value
+        elif maps.setdefault(entry[1], {}).setdefault(entry[2], value) != value:
+            raise wrong("is given twice, with different values", name)
+    yield from maps.items()
 
 
 def checked(work: Callable[[], Result]) -> Result:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated, Any, ClassVar, NoReturn
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     BaseModel,
@@ -61,8 +61,7 @@ def one_spelling(model: type[WireRequest], given: Iterable[tuple[str, Any]]) -> 
     for spelling, value in given:
         name = names.get(spelling)
         if name is None:
-            if value is not None:
-                _refuse(model, spelling)
+            _refuse(model, spelling, value)
         elif name in fields and not _same(fields[name], value):
             raise wrong(f"is given twice, as {name} and {to_snake(name)}, with different values", name)
         else:
@@ -86,9 +85,12 @@ def _same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-def _refuse(model: type[WireRequest], spelling: str) -> NoReturn:
+def _refuse(model: type[WireRequest], spelling: str, value: Any) -> None:
     for name, sentence in model.not_supported.items():
         if spelling in (name, to_snake(name)):
+            # Not asking for it needs no support.
+            if value is None or value is False:
+                return
             raise PydanticCustomError(NOT_SUPPORTED, "{text}", {"text": sentence, "field": spelling})
     # The text comes from outside: only its start is compared and shown.
     near = difflib.get_close_matches(spelling[:64], list(_spellings(model)), 1, 0.6)
@@ -136,13 +138,6 @@ Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(strict=True)]
 Instant = Annotated[datetime, BeforeValidator(_instant, json_schema_input_type=datetime)]
 Seconds = Annotated[Whole, Field(ge=1, le=MAX_INT)]
-
-
-def future(moment: datetime | None, now: datetime, name: str = "expiresAt") -> datetime | None:
-    """Return `moment`, which must lie ahead."""
-    if moment is not None and moment <= now:
-        raise wrong(f"lies in the past; the server's time is {show_time(now)}", name)
-    return moment
 
 
 # The types of values in answers.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
@@ -17,17 +18,15 @@ from ...domain.containers import (
     PortMapping,
     Resources,
 )
-from ...domain.images import ImageReference
 from .base import (
     Flag,
     Instant,
     Number,
     Seconds,
     Text,
-    WireRequest,
     Whole,
+    WireRequest,
     clean_text,
-    future,
     wrong,
 )
 from .listing import PageQuery, choice
@@ -35,8 +34,9 @@ from .processes import Command, Environment
 
 MAX_NAME = 128
 MAX_METADATA = 50
-MAX_METADATA_NAME = 64
 MAX_METADATA_VALUE = 512
+
+_METADATA_NAME = re.compile(r"[A-Za-z0-9._/-]{1,64}")
 
 CpuCores = Annotated[Number, Field(ge=0.1, le=1024, description="CPU cores; a fraction is a share of one.")]
 MemoryMb = Annotated[Whole, Field(ge=64, le=1 << 24, description="Memory in MiB.")]
@@ -51,8 +51,8 @@ def _name(value: str) -> str:
 
 def _metadata(value: dict[str, str]) -> dict[str, str]:
     for name, text in value.items():
-        if not 1 <= len(name) <= MAX_METADATA_NAME or not name.isprintable():
-            raise wrong(f"must have names of 1 to {MAX_METADATA_NAME} printable characters", ascii(name[:80]))
+        if not _METADATA_NAME.fullmatch(name):
+            raise wrong("must have names of 1 to 64 letters, digits, dots, dashes, underscores or slashes", name)
         if len(text) > MAX_METADATA_VALUE:
             raise wrong(f"must have at most {MAX_METADATA_VALUE} characters", name)
         if "\0" in text:
@@ -103,7 +103,7 @@ class ContainerCreate(WireRequest):
     expires_at: Annotated[
         Instant | None, Field(description="When it ends at the latest (UTC unless it says otherwise); goes first.")
     ] = None
-    environment: Annotated[Environment, Field(description="Variables, beside the image's own.")] = {}
+    environment: Annotated[Environment, Field(default_factory=dict, description="Variables, beside the image's own.")]
     networking: Annotated[Flag, Field(description="Outbound network access.")] = False
     port_mapping: Annotated[PortMappingIn | None, Field(description="Needs networking.")] = None
     isolation: Annotated[
@@ -112,18 +112,17 @@ class ContainerCreate(WireRequest):
         Field(description="How it is separated from the host; auto takes the strongest there is."),
     ] = "auto"
     name: Annotated[Name | None, Field(description="For people; need not be unique.")] = None
-    metadata: Annotated[Metadata, Field(description="Your own words for it; lists can be filtered by them.")] = {}
+    metadata: Annotated[
+        Metadata, Field(default_factory=dict, description="Your own words; lists can be filtered by them.")
+    ]
 
-    def to_domain(self, now: datetime, default_storage_gb: int) -> ContainerRequest:
+    def to_domain(self, default_storage_gb: int) -> ContainerRequest:
         """Return the request, checked as a whole."""
-        if self.gpu_count:
-            raise wrong("must be 0: this server has no GPUs", "gpuCount")
         if self.port_mapping is not None and not self.networking:
             raise wrong("needs networking: true", "portMapping")
-        ImageReference.parse(self.image)
         return ContainerRequest(
             image=self.image,
-            resources=Resources(self.cpu_cores, self.memory_mb, self.storage_gb or default_storage_gb, 0),
+            resources=Resources(self.cpu_cores, self.memory_mb, self.storage_gb or default_storage_gb, self.gpu_count),
             max_cost_credits=self.max_cost_credits,
             command=None if self.command is None else tuple(self.command),
             persistent=self.persistent,
@@ -131,7 +130,7 @@ class ContainerCreate(WireRequest):
             networking=self.networking,
             port_mapping=self._port_mapping(),
             timeout_seconds=self.timeout_seconds,
-            expires_at=future(self.expires_at, now),
+            expires_at=self.expires_at,
             isolation=self.isolation,
             name=self.name,
             metadata=self.metadata,
@@ -148,11 +147,11 @@ class ContainerUpdate(WireRequest):
     timeout_seconds: Annotated[Seconds | None, Field(description="Seconds it lives on, from now.")] = None
     expires_at: Annotated[Instant | None, Field(description="When it ends at the latest.")] = None
 
-    def deadline(self, now: datetime) -> tuple[int | None, datetime | None]:
+    def to_domain(self) -> tuple[int | None, datetime | None]:
         """Return both, of which at least one is given."""
         if self.timeout_seconds is None and self.expires_at is None:
             raise wrong("timeoutSeconds or expiresAt is needed")
-        return self.timeout_seconds, future(self.expires_at, now)
+        return self.timeout_seconds, self.expires_at
 
 
 class ContainerQuery(PageQuery):
@@ -172,8 +171,12 @@ class ContainerQuery(PageQuery):
         None
     )
     metadata: Annotated[
-        Metadata, Field(description="Only those with this metadata: `metadata[project]=alpha`, all must match.")
-    ] = {}
+        Metadata,
+        Field(
+            default_factory=dict,
+            description="Only those with this metadata: `metadata[project]=alpha`, all must match.",
+        ),
+    ]
 
     def to_domain(self) -> ContainerFilter:
         """Return the conditions."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ...domain.containers import Resources
 from ...domain.credits import Cost
-from .base import Seconds, WireRequest, Whole
+from .base import Seconds, Whole, WireRequest
 from .containers import CpuCores, MemoryMb, StorageGb
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from ...domain.containers import Container
 from ...domain.executions import Execution, ExecutionStatus
@@ -77,26 +77,31 @@ class ExecutionOut(SnakeAnswer):
         )
 
 
-class ContainerCosts(CamelAnswer):
-    """What clients read that know containers only, and ask for an execution as if it were one."""
+class ExecutionAsContainer(ExecutionOut):
+    """An execution asked for as if it were a container: with what clients read that know containers only."""
 
-    resources: ResourcesOut
-    max_cost_credits: Credits
-    actual_cost_credits: Credits
-    created_at: Time
-    started_at: Time | None
-    completed_at: Time | None
+    model_config = ConfigDict(frozen=True, validate_by_name=True)
+
+    resources: Annotated[ResourcesOut, Field(description="The container's.")]
+    max_cost: Annotated[Credits, Field(alias="maxCostCredits", description="The container's.")]
+    actual_cost: Annotated[Credits, Field(alias="actualCostCredits", description="The container's, so far.")]
+    created: Annotated[Time, Field(alias="createdAt")]
+    started: Annotated[Time | None, Field(alias="startedAt")]
+    completed: Annotated[Time | None, Field(alias="completedAt")]
+    data: Annotated[ExecutionOut, Field(description="The execution again.")]
 
     @classmethod
-    def of(cls, execution: Execution, container: Container, cost: float) -> Self:
-        """Spell an execution's times and its container's resources and costs."""
+    def within(cls, container: Container, cost: float, execution: ExecutionOut) -> Self:
+        """Add to an execution its container's resources and costs."""
         return cls(
+            **dict(execution),
             resources=ResourcesOut.of(container.resources),
-            max_cost_credits=container.max_cost_credits,
-            actual_cost_credits=round(cost, 6),
-            created_at=execution.created_at,
-            started_at=execution.started_at,
-            completed_at=execution.completed_at,
+            max_cost=container.max_cost_credits,
+            actual_cost=round(cost, 6),
+            created=execution.created_at,
+            started=execution.started_at,
+            completed=execution.completed_at,
+            data=execution,
         )
 
 

@@ -65,8 +65,9 @@ class ExecCreate(WireRequest):
 
     command: Annotated[Command, Field(description="The program and its arguments.")]
     files: Annotated[
-        list[FileIn], Field(max_length=MAX_FILES, description="Files to write first, each whole or not at all.")
-    ] = []
+        list[FileIn],
+        Field(default_factory=list, max_length=MAX_FILES, description="Written first, each whole or not at all."),
+    ]
     timeout_seconds: Annotated[
         Seconds | None, Field(description="After this it is killed, with exit code 124 (default 3600).")
     ] = None

@@ -1,0 +1,52 @@
+"""Puts the API together."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from .. import __version__
+from ..domain.errors import CognitoraError
+from . import containers, estimates, executions, service
+from .bodies import Bodies, RefusedBody, on_refused_body
+from .errors import on_error, on_http_error
+from .middleware import RequestContext
+from .openapi import document
+from .ports import Services
+
+BASE_PATH = "/api/v1/compute"
+
+
+def create_app(services: Services) -> FastAPI:
+    """Return the API over `services`. It starts nothing and holds nothing else."""
+    app = FastAPI(
+        title="Cognitora",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
+        exception_handlers={
+            RefusedBody: on_refused_body,
+            CognitoraError: on_error,
+            HTTPException: on_http_error,
+        },
+    )
+    app.state.services = services
+    app.state.bodies = Bodies(services.settings.max_body_bytes, services.settings.max_inflight_body_bytes)
+    # Executions first: `/containers/executions` is not a container's id.
+    for router in (executions.router, containers.router, estimates.router):
+        app.include_router(router, prefix=BASE_PATH)
+    app.include_router(service.router)
+    service.serve_docs(app)
+    app.add_middleware(RequestContext)
+    app.openapi = partial(document, app)  # type: ignore[method-assign]
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name

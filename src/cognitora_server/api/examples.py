@@ -1,0 +1,179 @@
+"""Examples for the OpenAPI document: what is asked, and what is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+CONTAINER_ID = "cnt_0123456789abcdefghjk"
+EXECUTION_ID = "exec_0123456789abcdefghjk"
+REQUEST_ID = "req_0123456789abcdefghjk"
+
+IMAGE = "docker.io/library/python:3.11-slim"
+
+CREATE: Mapping[str, Any] = {
+    "one command": {
+        "image": IMAGE,
+        "command": ["python", "-c", "print('Hello World')"],
+        "cpuCores": 1.0,
+        "memoryMb": 512,
+        "storageGb": 5,
+        "maxCostCredits": 100,
+        "timeoutSeconds": 300,
+        "environment": {"LOG_LEVEL": "INFO"},
+    },
+    "a persistent container": {
+        "image": IMAGE,
+        "persistent": True,
+        "cpuCores": 2,
+        "memoryMb": 4096,
+        "storageGb": 20,
+        "maxCostCredits": 200,
+        "timeoutSeconds": 28800,
+        "name": "my agent",
+        "metadata": {"project": "alpha"},
+    },
+}
+
+CONTAINER: Mapping[str, Any] = {
+    "id": CONTAINER_ID,
+    "status": "RUNNING",
+    "image": IMAGE,
+    "imageNotice": None,
+    "command": None,
+    "containerType": "COMPUTE",
+    "persistent": True,
+    "resources": {"cpuCores": 2, "memoryMb": 4096, "storageGb": 20, "gpuCount": 0},
+    "environment": {"LOG_LEVEL": "INFO"},
+    "networking": False,
+    "portMapping": None,
+    "maxCostCredits": 200,
+    "actualCostCredits": 0.018667,
+    "timeoutSeconds": 28800,
+    "expiresAt": "2026-01-31T20:00:00.250Z",
+    "createdAt": "2026-01-31T12:00:00.000Z",
+    "updatedAt": "2026-01-31T12:00:00.250Z",
+    "startedAt": "2026-01-31T12:00:00.250Z",
+    "completedAt": None,
+    "runtimeSeconds": 10.82,
+    "isolation": "gvisor",
+    "progress": None,
+    "exitCode": None,
+    "reason": None,
+    "errorMessage": None,
+    "usage": {"cpuSeconds": 0.41, "memoryPeakBytes": 34406400, "diskBytes": 1048576},
+    "name": "my agent",
+    "metadata": {"project": "alpha"},
+}
+
+CONTAINER_LIST: Mapping[str, Any] = {
+    "executions": [CONTAINER],
+    "data": [CONTAINER],
+    "total": 1,
+    "limit": 50,
+    "offset": 0,
+}
+
+UPDATE: Mapping[str, Any] = {
+    "seconds from now": {"timeoutSeconds": 43200},
+    "an instant": {"expiresAt": "2030-01-31T12:00:00Z"},
+}
+
+UPDATED: Mapping[str, Any] = {
+    "id": CONTAINER_ID,
+    "status": "RUNNING",
+    "expiresAt": "2026-02-01T00:00:00.000Z",
+    "timeoutSeconds": 43200,
+    "updatedAt": "2026-01-31T12:00:00.000Z",
+}
+
+CANCELLED: Mapping[str, Any] = {
+    "id": CONTAINER_ID,
+    "status": "CANCELLED",
+    "message": "The container is cancelled.",
+}
+
+LOGS: Mapping[str, Any] = {"logs": "Hello World\n"}
+
+EXEC: Mapping[str, Any] = {
+    "a command with a file": {
+        "command": ["python3", "script.py"],
+        "files": [{"name": "script.py", "content": "print('Hello!')", "encoding": "string"}],
+        "timeoutSeconds": 60,
+        "workingDirectory": "/workspace",
+        "environment": {"PYTHONPATH": "/workspace"},
+    },
+    "a shell line": {"command": ["sh", "-c", "ls | wc -l"]},
+}
+
+EXECUTED: Mapping[str, Any] = {
+    "containerId": CONTAINER_ID,
+    "executionId": EXECUTION_ID,
+    "status": "completed",
+    "command": ["python3", "script.py"],
+    "output": "Hello!\n",
+    "stdout": "Hello!\n",
+    "stderr": "",
+    "exitCode": 0,
+    "errorMessage": None,
+    "executedAt": "2026-01-31T12:00:01.000Z",
+    "durationMs": 52,
+    "filesUploaded": 1,
+    "truncated": False,
+    "omittedBytes": 0,
+}
+
+EXECUTION: Mapping[str, Any] = {
+    "id": EXECUTION_ID,
+    "container_id": CONTAINER_ID,
+    "main": False,
+    "status": "completed",
+    "image": IMAGE,
+    "command": ["python3", "script.py"],
+    "language": None,
+    "working_directory": "/workspace",
+    "timeout_seconds": 60.0,
+    "exit_code": 0,
+    "error_message": None,
+    "output": "Hello!\n",
+    "stdout": "Hello!\n",
+    "stderr": "",
+    "truncated": False,
+    "omitted_bytes": 0,
+    "files_uploaded": 1,
+    "networking": False,
+    "runtime_seconds": 0.052,
+    "created_at": "2026-01-31T12:00:01.000Z",
+    "started_at": "2026-01-31T12:00:01.000Z",
+    "completed_at": "2026-01-31T12:00:01.052Z",
+}
+
+EXECUTION_LIST: Mapping[str, Any] = {"executions": [EXECUTION], "total": 1, "limit": 50, "offset": 0}
+
+ESTIMATE_BODY: Mapping[str, Any] = {
+    "two hours": {"cpuCores": 8, "memoryMb": 32768, "storageGb": 100, "gpuCount": 0, "timeoutSeconds": 7200}
+}
+
+ESTIMATE: Mapping[str, Any] = {
+    "estimated_credits": 66.0,
+    "estimatedCredits": 66.0,
+    "breakdown": {"cpu": 32.0, "memory": 32.0, "storage": 2.0, "gpu": 0.0},
+    "timeout_seconds": 7200,
+}
+
+ABOUT: Mapping[str, Any] = {
+    "name": "Cognitora",
+    "version": "0.1.0",
+    "api": "/api/v1",
+    "docs": "/docs",
+    "openapi": "/openapi.json",
+    "health": "/health",
+    "ready": "/ready",
+}
+HEALTH: Mapping[str, Any] = {"status": "ok"}
+READY: Mapping[str, Any] = {"status": "ready", "problems": []}
+
+
+def mirrored(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields at the top level and once more under `data`."""
+    return {**fields, "data": fields}
