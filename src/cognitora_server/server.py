@@ -104,6 +104,7 @@ async def running_services(settings: Settings, host: Host | None = None) -> Asyn
             await driver.start()
             stack.push_async_callback(driver.stop)
         await host.images.start()
+        stack.push_async_callback(_unmount_images, store, host)
         yield await _services(settings, store, host, drivers, stack)
 
 
@@ -127,6 +128,13 @@ async def _services(
         settings=settings,
         clock=clock,
     )
+
+
+async def _unmount_images(store: Store, host: Host) -> None:
+    """Unmount the images that no container uses. Those that are starting may be about to use any."""
+    unfinished = await store.containers.unfinished()
+    if all(container.image_id for container in unfinished):
+        await host.rootfs.unmount_unused({container.image_id for container in unfinished if container.image_id})
 
 
 async def serve(settings: Settings) -> None:

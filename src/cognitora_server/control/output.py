@@ -7,6 +7,8 @@ from cognitora_server.guest.frames import Frame, Gap, Stderr, Stdout
 
 #: The first 4/5 of an output and its last 1/5 are kept.
 _HEAD_SHARE = 0.8
+#: The marks of what was left out do not count against the limit.
+_MARK_ROOM = 256
 
 
 def head_and_tail(limit: int) -> tuple[int, int]:
@@ -20,7 +22,7 @@ class OutputCollector:
 
     def __init__(self, limit: int) -> None:
         self.offset = 0
-        self._limit = limit
+        self._limit = limit + _MARK_ROOM
         self._omitted = 0
         self._combined = bytearray()
         self._stdout = bytearray()
