@@ -108,6 +108,16 @@ async def test_a_pull_that_nobody_waits_for_ends_without_traces(
     assert leftovers(configured) == []
 
 
+@pytest.mark.usefixtures("hello")
+async def test_who_comes_while_an_abandoned_pull_ends_gets_the_image(mirrored: ImageSettings) -> None:
+    store = ImageStore(mirrored)
+    abandoned = asyncio.create_task(store.ensure(parse("hello:1")))
+    await asyncio.sleep(0.3)
+    abandoned.cancel()
+    await asyncio.sleep(0)
+    assert (await store.ensure(parse("hello:1"))).names == ("docker.io/library/hello:1",)
+
+
 async def test_an_image_that_is_too_large_is_refused_and_removed(
     settings: ImageSettings, registry: Registry, tmp_path: Path
 ) -> None:

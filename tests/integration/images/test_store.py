@@ -1,13 +1,14 @@
 import gzip
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cognitora_server.domain.images import ImageInUse, ImageInvalid, ImageNotFound, ImageReference
+from cognitora_server.domain.images import ImageInUse, ImageInvalid, ImageNotFound, ImageReference, ImageTooLarge
 from cognitora_server.host.images import ImageSettings, ImageStore
 
-from .conftest import load, podman
+from .conftest import MIB, leftovers, load, podman
 from .oci import OciImage, directory, member, tar
 
 SMALL = OciImage([tar(directory("bin"), member("bin/sh", b"#!"))], {"Cmd": ["/bin/sh"]})
@@ -106,6 +107,14 @@ async def test_importing_what_is_no_image(store: ImageStore, tmp_path: Path) -> 
     with pytest.raises(ImageInvalid, match="could not be imported"):
         await store.import_archive(broken)
     assert await store.list() == []
+
+
+async def test_an_archive_that_is_too_large_leaves_nothing(settings: ImageSettings, tmp_path: Path) -> None:
+    bomb = OciImage([tar(member("a", b"x")), tar(member("zeros", bytes(300 * MIB)))], compress=True)
+    archive = bomb.write_archive(tmp_path / "bomb.tar")
+    with pytest.raises(ImageTooLarge):
+        await ImageStore(replace(settings, image_max_bytes=MIB)).import_archive(archive)
+    assert leftovers(settings) == []
 
 
 async def test_odd_metadata_is_bounded(store: ImageStore, tmp_path: Path) -> None:

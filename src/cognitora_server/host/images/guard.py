@@ -36,12 +36,13 @@ class WriteGuard:
         self._subject = subject
         self._on_poll = on_poll
         self._written: dict[int, int] = {}
+        self._received: dict[str, int] = {}
 
     async def __call__(self, pid: int) -> None:
         """Runs until cancelled. Raises `ImageTooLarge`, or `ImagePullFailed` when the disk gets full."""
         while True:
             self.check_disk()
-            received = directory_bytes(self._scratch)
+            received = self._total_received()
             unpacked = self._total_written(pid) - received
             if unpacked > self._settings.image_max_bytes + _SLACK_BYTES:
                 raise too_large(self._subject, self._settings.image_max_bytes)
@@ -60,6 +61,12 @@ class WriteGuard:
                     free_bytes=free,
                 )
 
+    def _total_received(self) -> int:
+        """Bytes of all files that were ever seen in the scratch directory: podman removes each when it is done."""
+        for path, size in file_sizes(self._scratch):
+            self._received[path] = max(size, self._received.get(path, 0))
+        return sum(self._received.values())
+
     def _total_written(self, pid: int) -> int:
         for process in _family(pid):
             with suppress(OSError, ValueError, IndexError):
@@ -77,14 +84,13 @@ def too_large(subject: str, limit: int) -> ImageTooLarge:
     )
 
 
-def directory_bytes(path: Path) -> int:
-    """Bytes of the files below `path`, as far as they can be seen; links are not followed."""
-    total = 0
+def file_sizes(path: Path) -> Iterator[tuple[str, int]]:
+    """The files below `path` with their sizes in bytes, as far as they can be seen; links are not followed."""
     for directory, _, names in os.walk(path):
         for name in names:
+            file = Path(directory) / name
             with suppress(OSError):
-                total += (Path(directory) / name).lstat().st_size
-    return total
+                yield str(file), file.lstat().st_size
 
 
 def _family(pid: int) -> Iterator[int]:

@@ -64,7 +64,10 @@ class Podman:
         done = await self.run(*args, timeout=timeout)
         if done.returncode != 0:
             raise ImageError(f"podman {args[0]} failed: {last_line(done.stderr)}")
-        return json.loads(done.stdout or "null")
+        try:
+            return json.loads(done.stdout or "null")
+        except json.JSONDecodeError as error:
+            raise ImageError(f"podman {args[0]} did not answer in JSON; is podman older than 4.3?") from error
 
     def registry_options(self) -> list[str]:
         """Options for the commands that talk to a registry."""

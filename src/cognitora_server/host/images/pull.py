@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
 
@@ -26,11 +27,13 @@ class Puller:
         self._catalog = catalog
         self._pulls: dict[str, _SharedPull] = {}
         self._leftover_blobs: set[str] = set()
+        self._cleaning = asyncio.Lock()
 
     async def pull(self, reference: ImageReference, on_progress: ProgressListener | None = None) -> None:
         """Pull, or join the pull that is under way. When the last who waits is cancelled, the pull ends."""
         key = str(reference)
-        shared = self._pulls.get(key)
+        while (shared := self._pulls.get(key)) and shared.abandoned and shared.task:
+            await asyncio.wait([shared.task])
         if shared is None:
             shared = self._pulls[key] = _SharedPull()
             shared.task = asyncio.create_task(self._pull(reference, shared), name=f"pull {key}")
@@ -39,15 +42,21 @@ class Puller:
     async def _pull(self, reference: ImageReference, shared: _SharedPull) -> None:
         storage = await self._catalog.storage()
         try:
+            async with self._cleaning:
+                pass  # What is just being removed must not be built upon.
             await self._run(reference, storage, shared)
         except BaseException:
             self._leftover_blobs |= shared.blobs
             raise
         finally:
             del self._pulls[str(reference)]
-            if not self._pulls:
-                await asyncio.shield(self._clean(storage))
+            await asyncio.shield(self._clean(storage))
         shared.tell("done")
+
+    async def discard(self, blobs: Collection[str]) -> None:
+        """Remove the finished layers of something that failed, unless images need them; now, or after all pulls."""
+        self._leftover_blobs |= set(blobs)
+        await asyncio.shield(self._clean(await self._catalog.storage()))
 
     async def _run(self, reference: ImageReference, storage: Storage, shared: _SharedPull) -> None:
         with scratch_directory(self._settings, "pull") as scratch:
@@ -70,8 +79,10 @@ class Puller:
 
     async def _clean(self, storage: Storage) -> None:
         """Remove the layers that failed pulls had finished. Not while others pull: they may build on them."""
+        if self._pulls or not self._leftover_blobs:
+            return
         blobs, self._leftover_blobs = self._leftover_blobs, set()
-        if blobs:
+        async with self._cleaning:
             # Any command makes the storage drop the layers that were cut short.
             await self._podman.run("images", "--quiet")
             await storage.delete_layers(storage.leftovers(blobs))
@@ -83,6 +94,8 @@ class _SharedPull:
     def __init__(self) -> None:
         self.task: asyncio.Task[None] | None = None
         self.blobs: set[str] = set()
+        self.abandoned = False
+        """All who waited have left: it is ending, and nobody may join it."""
         self._progress = PullProgress("connecting")
         self._listeners: list[ProgressListener] = []
         self._waiting = 0
@@ -98,6 +111,7 @@ class _SharedPull:
             await asyncio.shield(self.task)
         except asyncio.CancelledError:
             if self._waiting == 1:
+                self.abandoned = True
                 await _cancel(self.task)
             raise
         finally:
@@ -107,11 +121,10 @@ class _SharedPull:
 
     def hear(self, line: str) -> None:
         """One line of podman's: it names each layer when it begins with it."""
-        words = line.split()
-        if words[:2] == ["Copying", "blob"] and len(words) > 2:
-            self.blobs.add(words[2])
+        if blob := blob_begun(line):
+            self.blobs.add(blob)
             self._update(phase="downloading", layers_total=len(self.blobs))
-        elif words[:2] == ["Copying", "config"]:
+        elif line.startswith("Copying config"):
             self._update(phase="unpacking")
 
     def measure(self, storage: Storage, received: int) -> None:
@@ -135,6 +148,12 @@ class _SharedPull:
             self._progress = progress
             for listener in list(self._listeners):
                 listener(progress)
+
+
+def blob_begun(line: str) -> str | None:
+    """The digest of the layer that podman says it begins with; None for any other line."""
+    words = line.split()
+    return words[2] if words[:2] == ["Copying", "blob"] and len(words) > 2 else None
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

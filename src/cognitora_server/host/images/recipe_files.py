@@ -103,12 +103,15 @@ create_cluster() {
     echo 'or set POSTGRES_HOST_AUTH_METHOD=trust to let everyone in without one.' >&2
     exit 1
   fi
-  local options=()
+  local options=() password
+  password="$(mktemp)"  # readable by its owner only
   if [ -n "${POSTGRES_PASSWORD:-}" ]; then
-    options=(--pwfile=<(printf '%s\\n' "$POSTGRES_PASSWORD"))
+    printf '%s\\n' "$POSTGRES_PASSWORD" > "$password"
+    options=(--pwfile="$password")
   fi
   eval 'initdb --pgdata="$PGDATA" --username="$POSTGRES_USER" --encoding=UTF8 --locale=C.UTF-8 \\
     --auth-local=trust --auth-host=scram-sha-256 "${options[@]}" '"${POSTGRES_INITDB_ARGS:-}"
+  rm -f "$password"
   printf '\\nhost all all all %s\\n' "$method" >> "$PGDATA/pg_hba.conf"
 }
 
@@ -139,7 +142,9 @@ fi
 if [ "$1" = postgres ]; then
   if [ "$(id -u)" = 0 ]; then
     mkdir -p "$PGDATA" && chmod 700 "$PGDATA"
-    find "$PGDATA" /var/run/postgresql \\! -user postgres -exec chown postgres '{}' +
+    # Everything below /run is gone whenever a machine or a sandbox starts.
+    install -d -o postgres -g postgres -m 3777 /var/run/postgresql
+    find "$PGDATA" \\! -user postgres -exec chown postgres '{}' +
     as_postgres "$@"
   fi
   for name in POSTGRES_PASSWORD POSTGRES_USER POSTGRES_DB POSTGRES_INITDB_ARGS; do from_file "$name"; done

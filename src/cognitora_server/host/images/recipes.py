@@ -158,7 +158,6 @@ echo 'create_main_cluster = false' > "$1/etc/postgresql-common/createcluster.con
     files=(ImageFile("usr/local/bin/docker-entrypoint.sh", files.POSTGRES_ENTRYPOINT, 0o755),),
     after="""
 mkdir -p "$1/docker-entrypoint-initdb.d"
-chroot "$1" install -d -o postgres -g postgres -m 3777 /var/run/postgresql
 chroot "$1" install -d -o postgres -g postgres -m 1777 /var/lib/postgresql/data
 sample="$1/usr/share/postgresql/15/postgresql.conf.sample"
 sed -i "s/^#listen_addresses = .*/listen_addresses = '*'/" "$sample"

@@ -97,7 +97,7 @@ class Storage:
         used = self._used(layers, (*self._image_tops(), *containers))
         unused = [layer for layer in layers.values() if layer.id not in used]
         # A layer is listed after its parent.
-        return [layer.id for layer in reversed(unused) if layer.blob in blobs]
+        return [layer.id for layer in reversed(unused) if layer.blob and layer.blob in blobs]
 
     async def delete_layers(self, ids: Iterable[str]) -> int:
         """Delete unused layers; returns how many went. The storage refuses those in use.

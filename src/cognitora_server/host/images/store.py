@@ -21,9 +21,9 @@ from cognitora_server.domain.images import (
 from cognitora_server.host.images.archives import archive_kind, import_command, imported_name
 from cognitora_server.host.images.catalog import Catalog
 from cognitora_server.host.images.guard import WriteGuard, too_large
-from cognitora_server.host.images.podman import Podman, last_line
+from cognitora_server.host.images.podman import Completed, Podman, last_line
 from cognitora_server.host.images.progress import ProgressListener
-from cognitora_server.host.images.pull import Puller
+from cognitora_server.host.images.pull import Puller, blob_begun
 from cognitora_server.host.images.scratch import scratch_directory, sweep
 from cognitora_server.host.images.settings import ImageSettings
 
@@ -161,25 +161,34 @@ class ImageStore:
         is added to those. Raises `ImageInvalid` for what is not an image, `ImageTooLarge`, `ImagePullFailed`
         when the disk gets full.
         """
-        kind = await archive_kind(path)
-        storage = await self._catalog.storage()
-        with scratch_directory(self._settings, "import") as scratch:
-            guard = WriteGuard(self._settings, storage, scratch, path.name)
-            guard.check_disk()
-            try:
-                done = await self._podman.run(
-                    *import_command(path, kind, name),
-                    timeout=self._settings.pull_timeout_seconds,
-                    environment={"TMPDIR": str(scratch)},
-                    watch=guard,
-                )
-            except TimeoutError as error:
-                raise ImageError(f"{path.name} was not imported in time.") from error
+        done = await self._load(path, name)
         image = await self._within_limit(await self._imported(imported_name(done, path)), path.name)
         if name is None or str(name) in image.names:
             return image
         await self._podman.run("tag", image.id, str(name))
         return await self.find(image.id)
+
+    async def _load(self, path: Path, name: ImageReference | None) -> Completed:
+        kind = await archive_kind(path)
+        storage = await self._catalog.storage()
+        blobs: set[str] = set()
+        with scratch_directory(self._settings, "import") as scratch:
+            guard = WriteGuard(self._settings, storage, scratch, path.name)
+            guard.check_disk()
+            try:
+                return await self._podman.run(
+                    *import_command(path, kind, name),
+                    timeout=self._settings.pull_timeout_seconds,
+                    environment={"TMPDIR": str(scratch)},
+                    on_error_line=lambda line: blobs.add(blob_begun(line) or ""),
+                    watch=guard,
+                )
+            except TimeoutError as error:
+                await self._puller.discard(blobs)
+                raise ImageError(f"{path.name} was not imported in time.") from error
+            except BaseException:
+                await self._puller.discard(blobs)
+                raise
 
     async def _imported(self, printed: str) -> Image:
         found = await self._podman.json("image", "inspect", printed.removeprefix("sha256:"))
