@@ -1,8 +1,8 @@
 """Control groups: a group per sandbox that bounds it, counts for it, and ends everything in it.
 
 Both cgroup versions are spoken. Version 1 (a hierarchy per controller, here and there still in use) needs the
-same directory in each; version 2 has one. A group `<parent>/<name>` has two children: `runtime`, in which the
-OCI runtime's own commands run, and `sandbox`, which the OCI runtime fills. The limits stand on the group itself.
+same directory in each; version 2 has one. The limits stand on the group `<parent>/<name>`. A *nested* one has two
+children: `runtime`, in which the OCI runtime's own commands run, and `sandbox`, which must be empty for it.
 """
 
 from __future__ import annotations
@@ -88,9 +88,10 @@ class Hierarchy:
 class Cgroups:
     """The groups of one owner, below `/<parent>`; another owner on the same host takes another `parent`."""
 
-    def __init__(self, hierarchy: Hierarchy, parent: str) -> None:
+    def __init__(self, hierarchy: Hierarchy, parent: str, *, nested: bool) -> None:
         self._hierarchy = hierarchy
         self._parent = PurePosixPath(parent)
+        self._nested = nested
 
     def prepare(self) -> None:
         """Make the parent group. Raises CgroupsUnavailable where the kernel or a container refuses."""
@@ -106,7 +107,7 @@ class Cgroups:
 
     def group(self, name: str) -> Cgroup:
         """Return the group of this name, whether it is there or not."""
-        return Cgroup(self._hierarchy, self._parent / name)
+        return Cgroup(self._hierarchy, self._parent / name, nested=self._nested)
 
     def names(self) -> set[str]:
         """Return the names of all groups that are there, whole or in pieces."""
@@ -126,19 +127,21 @@ class Cgroups:
 class Cgroup:
     """The group of one sandbox. Only a name: it can be asked for and removed whether or not it is there."""
 
-    def __init__(self, hierarchy: Hierarchy, path: PurePosixPath) -> None:
+    def __init__(self, hierarchy: Hierarchy, path: PurePosixPath, *, nested: bool) -> None:
         self._hierarchy = hierarchy
         self._path = path
+        self._nested = nested
 
     @property
     def sandbox_path(self) -> str:
         """The path for `linux.cgroupsPath` of an OCI runtime."""
-        return f"/{self._path / SANDBOX}"
+        return f"/{self._path / SANDBOX if self._nested else self._path}"
 
     @property
     def entry_files(self) -> list[Path]:
         """The files into which a process writes itself to be in this group, as the OCI runtime's command."""
-        return [root / self._path / RUNTIME / "cgroup.procs" for root in self._hierarchy.roots]
+        path = self._path / RUNTIME if self._nested else self._path
+        return [root / path / "cgroup.procs" for root in self._hierarchy.roots]
 
     def create(self, limits: Limits, *, end_together: bool = False) -> None:
         """Make the group with its limits. `end_together`: out of memory ends all of it (version 2 only)."""
@@ -148,8 +151,9 @@ class Cgroup:
             self._limit_v2(limits, end_together)
         else:
             self._limit_v1(limits)
-        for root in self._hierarchy.roots:
-            (root / self._path / RUNTIME).mkdir(exist_ok=True)
+        if self._nested:
+            for root in self._hierarchy.roots:
+                (root / self._path / RUNTIME).mkdir(exist_ok=True)
 
     def limit_cpu(self, cores: float) -> None:
         """Bound the CPU time of all of it to `cores` seconds a second; a fraction is fine."""
@@ -244,7 +248,8 @@ class Cgroup:
         _write(self._file("pids", "pids.max"), limits.pids)
 
     def _limit_v2(self, limits: Limits, end_together: bool) -> None:
-        _delegate(self._hierarchy.root("memory") / self._path)
+        if self._nested:
+            _delegate(self._hierarchy.root("memory") / self._path)
         _write(self._file("memory", "memory.max"), limits.memory_bytes)
         for name, value in (("memory.swap.max", 0), ("memory.oom.group", int(end_together))):
             with suppress(OSError):  # kernels without swap accounting, or before 4.19

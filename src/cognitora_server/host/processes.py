@@ -18,25 +18,38 @@ _PIDFD_GET_INFO = 0xC040FF0B
 _PIDFD_INFO_EXIT = 1 << 3
 _PIDFD_INFO = struct.Struct("=QQ11IiQ")
 
+_REAP_ATTEMPTS, _REAP_SECONDS = 20, 0.005
+
 _ENTER_AND_EXEC = """
 while [ "$1" != -- ]; do echo $$ > "$1" || exit 125; shift; done
 shift
 """
 # A shell can only name descriptors below 10, so the one to hand over arrives as standard input.
-_HAND_OVER = "exec 3<&0 </dev/null\n"
+_HAND_OVER = "exec 3<&0\n"
+# An ended pipe, not /dev/null: some OCI runtimes give their standard input to the container's root, and with it the
+# host's own device.
+_RUN = """exec "$@" <<END
+END
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """A process beyond doubt: its id, and when it started in clock ticks since boot (ids are used again)."""
+    """A process beyond doubt: its id, and when it started in clock ticks since which boot (ids are used again)."""
 
     pid: int
     start_time: int
+    boot_id: str
 
     @classmethod
     def of(cls, pid: int) -> ProcessIdentity:
         """Return the identity of a living process. Raises ProcessLookupError when there is none."""
-        return cls(pid, start_time(pid))
+        return cls(pid, start_time(pid), boot_id())
+
+
+def boot_id() -> str:
+    """Return what tells this run of the machine from any other: pids and times begin anew with each."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def start_time(pid: int) -> int:
@@ -51,6 +64,8 @@ def start_time(pid: int) -> int:
 
 def open_process(identity: ProcessIdentity) -> int:
     """Return a pidfd of exactly this process. Raises ProcessLookupError when it is gone or was replaced."""
+    if identity.boot_id != boot_id():
+        raise ProcessLookupError(f"process {identity.pid} ran before this machine was started")
     descriptor = os.pidfd_open(identity.pid)
     try:
         _check_alive(identity, descriptor)
@@ -93,8 +108,20 @@ async def wait_process(pidfd: int) -> None:
         os.close(watched)
 
 
-def exit_signal(pidfd: int) -> int | None:
-    """Return the signal that ended the process; 0 for a regular exit, None where the kernel cannot tell."""
+async def exit_signal(pidfd: int) -> int | None:
+    """Return the signal that ended the process; 0 for a regular exit, None where the kernel cannot tell.
+
+    The kernel tells it once the process's parent, mostly init, has taken notice: that is waited for, shortly.
+    """
+    for _ in range(_REAP_ATTEMPTS):
+        found = _exit_signal(pidfd)
+        if found is not None:
+            return found
+        await asyncio.sleep(_REAP_SECONDS)
+    return None
+
+
+def _exit_signal(pidfd: int) -> int | None:
     buffer = bytearray(_PIDFD_INFO.pack(_PIDFD_INFO_EXIT, *([0] * 14)))
     try:
         fcntl.ioctl(pidfd, _PIDFD_GET_INFO, buffer)
@@ -121,7 +148,7 @@ async def run_in_cgroup(
     descriptor 3. When this is cancelled, or after `timeout` seconds (TimeoutError), the command is killed;
     what it has started is left to the one who owns the cgroup.
     """
-    script = _ENTER_AND_EXEC + (_HAND_OVER if hand_over is not None else "") + 'exec "$@"'
+    script = _ENTER_AND_EXEC + (_HAND_OVER if hand_over is not None else "") + _RUN
     process = await asyncio.create_subprocess_exec(
         "/bin/sh",
         "-c",

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from cognitora_server.drivers.base import Driver
-from cognitora_server.drivers.oci.driver import RootfsProvider
+from cognitora_server.drivers.oci.container import ContainerDriver
+from cognitora_server.drivers.oci.driver import OciHost, RootfsProvider
 from cognitora_server.drivers.oci.gvisor import GvisorDriver
 from cognitora_server.drivers.oci.ready import ReadyFolders
 from cognitora_server.host.disks import DiskTools
@@ -21,22 +22,27 @@ _SYSTEM_FOLDERS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 def oci_drivers(settings: Settings, rootfs: RootfsProvider) -> list[Driver]:
     """Return the drivers of this machine, strongest first. They share the disks that are kept ready."""
-    sandboxes = settings.data_dir / "sandboxes"
-    ready = ReadyFolders(
-        sandboxes / "ready",
-        DiskTools(settings.data_dir / "templates"),
-        settings.default_storage_gb,
-        settings.ready_disks,
-    )
-    gvisor = GvisorDriver(
-        settings.runsc or find_runsc(),
-        root=sandboxes / "gvisor",
-        rootfs=rootfs,
-        agent=agent_binary(),
-        ready=ready,
-        start_timeout=settings.start_timeout_seconds,
-    )
-    return [gvisor]
+    data_dir = settings.data_dir.absolute()
+    sandboxes = data_dir / "sandboxes"
+    disks = DiskTools(data_dir / "templates")
+    ready = ReadyFolders(sandboxes / "ready", disks, settings.default_storage_gb, settings.ready_disks)
+    agent = agent_binary()
+
+    def host(name: str) -> OciHost:
+        return OciHost(data_dir, sandboxes / name, rootfs, agent, ready, settings.start_timeout_seconds)
+
+    return [
+        GvisorDriver(settings.runsc or find_runsc(), host("gvisor")),
+        ContainerDriver(container_runtimes(settings.oci_runtime), host("container")),
+    ]
+
+
+def container_runtimes(named: Path | None) -> list[Path]:
+    """Return what containers can be made with, best first: the one that was named, else crun, then runc."""
+    if named is not None:
+        return [named]
+    found = (find_program(name) for name in ("crun", "runc"))
+    return [program for program in found if program is not None]
 
 
 def find_runsc() -> Path | None:

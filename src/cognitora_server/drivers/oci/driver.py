@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -32,7 +33,7 @@ _ERROR_CHARACTERS = 600
 
 
 class RootfsProvider(Protocol):
-    """Gives the root file systems of images; `host.images.rootfs.Rootfs` is one."""
+    """Gives the root file systems of images; `host.images.Rootfs` is one."""
 
     async def mounted(self, image: Image) -> Path:
         """Return where the image is mounted, read-only."""
@@ -43,26 +44,32 @@ class RootfsProvider(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class OciHost:
+    """What an OCI driver is given: its own folder `root` below `data_dir`, images, the agent's program, disks.
+
+    `start_timeout`: seconds until the agent must answer.
+    """
+
+    data_dir: Path
+    root: Path
+    rootfs: RootfsProvider
+    agent: Path
+    ready: ReadyFolders
+    start_timeout: float = 60.0
+
+
 class OciDriver(Driver):
     """Keeps everything of a sandbox in `<root>/<container id>/`, and its processes in a group of that name."""
 
-    def __init__(
-        self,
-        *,
-        isolation: Isolation,
-        root: Path,
-        rootfs: RootfsProvider,
-        agent: Path,
-        ready: ReadyFolders,
-        start_timeout: float = 60.0,
-    ) -> None:
-        self.isolation = isolation
-        self._root = Path(os.path.realpath(root))
-        self._rootfs = rootfs
-        self._agent = agent
+    #: Whether the OCI runtime wants an empty control group for the container, apart from its own commands.
+    _nested_cgroups = True
+
+    def __init__(self, host: OciHost) -> None:
+        self._host = host
+        # As the kernel's list of mounts names it.
+        self._root = Path(os.path.realpath(host.root))
         self._guest = self._root / "guest"
-        self._ready = ready
-        self._start_timeout = start_timeout
         self._groups: Cgroups | None = None
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -74,13 +81,17 @@ class OciDriver(Driver):
     async def start(self) -> None:
         """Make the folders and the control group, and begin to prepare disks. Raises DriverError."""
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._cgroups().prepare()
-        await asyncio.to_thread(prepare_guest_folder, self._guest, self._agent)
-        await self._ready.start()
+        try:
+            self._cgroups().prepare()
+        except CgroupsUnavailable as error:
+            raise DriverError(f"Nothing can be limited on this host: {error}.") from error
+        await asyncio.to_thread(prepare_guest_folder, self._guest, self._host.agent)
+        await self._host.ready.start()
 
     async def stop(self) -> None:
-        """Remove prepared disks."""
-        await self._ready.stop()
+        """Remove prepared disks, and the control group if no sandbox is left in it."""
+        await self._host.ready.stop()
+        self._cgroups().remove()
 
     async def create(self, spec: SandboxSpec) -> OciSandbox:
         """Boot a sandbox, or return the one that is whole and alive. See the contract."""
@@ -138,9 +149,9 @@ class OciDriver(Driver):
         """Return the limits of the whole control group."""
 
     async def _create(self, spec: SandboxSpec) -> OciSandbox:
-        deadline = time.monotonic() + self._start_timeout
+        deadline = time.monotonic() + self._host.start_timeout
         cgroup = self._cgroups().group(spec.container_id)
-        folder = await self._ready.take(self._root / spec.container_id, spec.resources.storage_gb)
+        folder = await self._host.ready.take(self._root / spec.container_id, spec.resources.storage_gb)
         cgroup.create(self._limits(spec), end_together=self.isolation is Isolation.GVISOR)
         await self._prepare(spec, folder, cgroup)
         status = await self._run(spec, folder, cgroup)
@@ -181,9 +192,9 @@ class OciDriver(Driver):
             kept = json.loads(folder.handle.read_text())
             if handle is not None and dict(handle) != kept:
                 raise SandboxGone("The sandbox was replaced by another one.")
-            identity = ProcessIdentity(int(kept["pid"]), int(kept["start_time"]))
+            identity = ProcessIdentity(**kept)
             pidfd = open_process(identity)
-        except (FileNotFoundError, ProcessLookupError, ValueError, KeyError) as error:
+        except (FileNotFoundError, ProcessLookupError, ValueError, TypeError) as error:
             raise SandboxGone from error
         try:
             ours, names = self._socket_at(folder)
@@ -222,7 +233,7 @@ class OciDriver(Driver):
                 output=output,
                 environment=_ENVIRONMENT,
                 hand_over=hand_over,
-                timeout=self._start_timeout,
+                timeout=self._host.start_timeout,
             )
         finally:
             os.close(output)
@@ -230,9 +241,9 @@ class OciDriver(Driver):
     def _cgroups(self) -> Cgroups:
         if self._groups is None:
             try:
-                self._groups = Cgroups(Hierarchy.detect(), self.cgroup_parent)
+                self._groups = Cgroups(Hierarchy.detect(), self.cgroup_parent, nested=self._nested_cgroups)
             except CgroupsUnavailable as error:
-                raise DriverError(f"Nothing can be limited on this host: {error}") from error
+                raise DriverError(f"Nothing can be limited on this host: {error}.") from error
         return self._groups
 
     def _lock(self, container_id: str) -> asyncio.Lock:

@@ -3,57 +3,60 @@
 from __future__ import annotations
 
 import json
-import math
+import os
 from pathlib import Path
+from typing import Literal
 
 from cognitora_server.domain.containers import Isolation
 from cognitora_server.drivers.base import Probe, SandboxSpec
 from cognitora_server.drivers.oci import spec as oci
-from cognitora_server.drivers.oci.driver import OciDriver, RootfsProvider, socket_names
+from cognitora_server.drivers.oci.driver import OciDriver, OciHost, socket_names
 from cognitora_server.drivers.oci.layout import GUEST_SOCKETS, SOCKET_NAME, SandboxFolder
-from cognitora_server.drivers.oci.ready import ReadyFolders
-from cognitora_server.host.cgroups import PERIOD_US, Cgroup, Limits
+from cognitora_server.drivers.oci.runsc import Version, notes_on, runsc_version
+from cognitora_server.drivers.oci.trials import why_not
+from cognitora_server.host.cgroups import Cgroup, Limits
 
 # gVisor never shows fewer processors than this; the agent limits itself to fewer.
 _FEWEST_PROCESSORS = 2
 _HOST_PROCESSES_FACTOR, _HOST_PROCESSES_BASE = 3, 256
 
 
+Network = Literal["none", "sandbox", "host"]
+"""How gVisor gets at the network: not at all, through its own network stack, or through its namespace's."""
+
+_TECHNOLOGY = "gVisor (runsc)"
+_INSTALL = "Run ./quickstart or ./check, which install runsc, or name one with the setting 'runsc'."
+
+
 class GvisorDriver(OciDriver):
     """Boots gVisor with `runsc`. Nothing of a workload's system calls reaches the host's kernel directly."""
 
-    def __init__(
-        self,
-        runsc: Path | None,
-        *,
-        root: Path,
-        rootfs: RootfsProvider,
-        agent: Path,
-        ready: ReadyFolders,
-        start_timeout: float = 60.0,
-    ) -> None:
-        super().__init__(
-            isolation=Isolation.GVISOR,
-            root=root,
-            rootfs=rootfs,
-            agent=agent,
-            ready=ready,
-            start_timeout=start_timeout,
-        )
+    isolation = Isolation.GVISOR
+    # runsc joins any group, and where it is in it already, that costs nothing: 20 ms of each boot with version 1.
+    _nested_cgroups = False
+
+    def __init__(self, runsc: Path | None, host: OciHost, *, network: Network = "none") -> None:
+        super().__init__(host)
         self._runsc = runsc
+        self._network = network
+        self._probe: Probe | None = None
 
     async def probe(self) -> Probe:
-        """Boot a sandbox and say how it went."""
-        return Probe(Isolation.GVISOR, self._runsc is not None, "gVisor (runsc)")
+        """Boot a sandbox, and say how it went. Done once; later calls return what was found."""
+        if self._probe is None:
+            self._probe = await _probe(self._runsc, self._host)
+        return self._probe
 
     async def _prepare(self, spec: SandboxSpec, folder: SandboxFolder, cgroup: Cgroup) -> None:
-        root = await self._rootfs.mounted(spec.image)
+        root = await self._host.rootfs.mounted(spec.image)
         oci.write_etc(folder, spec)
+        # gVisor takes the number of processors that it shows from its group; the real limit comes after the boot.
+        cgroup.limit_cpu(max(_FEWEST_PROCESSORS, oci.processors(spec.resources)))
         config = specification(spec, folder, root, self._guest, cgroup.sandbox_path)
         (folder.bundle / "config.json").write_text(json.dumps(config))
 
     async def _run(self, spec: SandboxSpec, folder: SandboxFolder, cgroup: Cgroup) -> int:
-        return await self._run_command([str(self._runsc), *_arguments(spec, folder)], folder, cgroup)
+        return await self._run_command([str(self._runsc), *_arguments(spec, folder, self._network)], folder, cgroup)
 
     def _socket_at(self, folder: SandboxFolder) -> tuple[Path, tuple[str, ...]]:
         return folder.disk, socket_names("sock")
@@ -65,11 +68,11 @@ class GvisorDriver(OciDriver):
         return Limits(oci.memory_bytes(spec.resources), inside * _HOST_PROCESSES_FACTOR + _HOST_PROCESSES_BASE)
 
 
-def _arguments(spec: SandboxSpec, folder: SandboxFolder) -> list[str]:
+def _arguments(spec: SandboxSpec, folder: SandboxFolder, network: Network) -> list[str]:
     return [
         f"--root={folder.runtime}",
         "--platform=systrap",
-        "--network=none",
+        f"--network={network}",
         "--host-uds=create",
         f"--overlay2=root:dir={folder.overlay}",
         "--cpu-num-from-quota=true",
@@ -104,25 +107,59 @@ def specification(spec: SandboxSpec, folder: SandboxFolder, root: Path, guest: P
             # gVisor would put a tmpfs, which takes memory, over an empty /tmp. This one is unmounted by the agent
             # and so brings forth the disk's /tmp.
             _tmpfs("/tmp", "mode=1777"),  # noqa: S108
-            *oci.guest_mounts(folder, guest),
+            *oci.guest_mounts(guest, folder.inbox),
             *oci.etc_mounts(folder),
             oci.bind(folder.sockets, GUEST_SOCKETS, "rw", "noexec"),
         ],
         "linux": {
             "cgroupsPath": cgroup,
             "namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount")],
-            # gVisor derives what it shows inside from these.
-            "resources": {
-                "memory": {"limit": oci.memory_bytes(spec.resources)},
-                "cpu": {"quota": _processors(spec) * PERIOD_US, "period": PERIOD_US},
-            },
         },
     }
 
 
-def _processors(spec: SandboxSpec) -> int:
-    return max(_FEWEST_PROCESSORS, math.ceil(spec.resources.cpu_cores))
-
-
 def _tmpfs(target: str, *options: str) -> oci.Json:
     return {"type": "tmpfs", "source": "tmpfs", "destination": target, "options": ["nosuid", "nodev", *options]}
+
+
+async def _probe(runsc: Path | None, host: OciHost) -> Probe:
+    if runsc is None:
+        return _unavailable("runsc is not installed", _INSTALL)
+    if os.geteuid() != 0:
+        return _unavailable("making sandboxes takes root", "Run cognitora as root.")
+    try:
+        version = await runsc_version(runsc)
+    except OSError as error:
+        return _unavailable(f"{runsc} cannot be run: {error.strerror or error}", _INSTALL)
+    if version.too_old:
+        return _unavailable(
+            "this runsc is older than 2024, which is too slow and lacks what is needed", _INSTALL, version
+        )
+    reason = await why_not(lambda trial: GvisorDriver(runsc, trial), host)
+    if reason is not None:
+        return _unavailable(reason, "Install a newer runsc (./quickstart does); see docs/isolation.md.", version)
+    return Probe(
+        Isolation.GVISOR,
+        available=True,
+        technology=_TECHNOLOGY,
+        version=version.text,
+        notes=(*notes_on(version), await _network_note(runsc, host)),
+    )
+
+
+async def _network_note(runsc: Path, host: OciHost) -> str:
+    """Find out by trying how this runsc could give a sandbox networking on this kernel."""
+
+    async def works(network: Network) -> bool:
+        return await why_not(lambda trial: GvisorDriver(runsc, trial, network=network), host) is None
+
+    if await works("sandbox"):
+        return "networking would go through gVisor's own network stack (--network=sandbox)"
+    if await works("host"):
+        return "networking would go through the host's network stack in a namespace of its own (--network=host)"
+    return "no way of networking works with this runsc on this kernel"
+
+
+def _unavailable(problem: str, remedy: str, version: Version | None = None) -> Probe:
+    text = version.text if version else ""
+    return Probe(Isolation.GVISOR, False, _TECHNOLOGY, text, problem=problem, remedy=remedy)

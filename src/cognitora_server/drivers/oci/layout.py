@@ -74,6 +74,16 @@ class SandboxFolder:
         return self.path / "inbox"
 
     @property
+    def shown_inbox(self) -> Path:
+        """The inbox with the guest's root as its owner, where that is not the host's."""
+        return self.path / "inbox-shown"
+
+    @property
+    def layers(self) -> Path:
+        """Where an image's layers are mounted for a moment, with their owners mapped."""
+        return self.path / "layers"
+
+    @property
     def bundle(self) -> Path:
         """The OCI bundle: `config.json`, beside the rest."""
         return self.path
@@ -95,7 +105,7 @@ class SandboxFolder:
 
     def make(self) -> None:
         """Make the folder and the plain folders in it. Blocks."""
-        for folder in (self.path, self.disk, self.inbox, self.runtime):
+        for folder in (self.path, self.disk, self.inbox, self.shown_inbox, self.runtime):
             folder.mkdir(mode=0o700, exist_ok=True)
         self.inbox.chmod(0o755)  # read by any user inside; the folder above keeps others out
 

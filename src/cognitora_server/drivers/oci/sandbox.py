@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from cognitora_server.domain.containers import Usage
 from cognitora_server.drivers.base import SandboxExit
@@ -38,8 +39,8 @@ class OciSandbox:
 
     @property
     def handle(self) -> Mapping[str, object]:
-        """Process id and start time: enough, as everything else is named after the container."""
-        return {"pid": self._identity.pid, "start_time": self._identity.start_time}
+        """The identity of the process: enough, as everything else is named after the container."""
+        return asdict(self._identity)
 
     @property
     def guest_socket(self) -> str:
@@ -54,10 +55,12 @@ class OciSandbox:
     async def wait(self) -> SandboxExit:
         """Return when the sandbox is gone, with why."""
         await wait_process(self._pidfd)
+        number = await exit_signal(self._pidfd)
         peak = self._cgroup.memory_peak()
-        if self._cgroup.oom_kills() and self._ended_by_kill():
+        # An unknown end (older kernels do not tell) counts; a regular one after a kill inside was not for memory.
+        if self._cgroup.oom_kills() and number != 0:
             return SandboxExit(True, self._limit, peak, "the sandbox ran out of memory")
-        return SandboxExit(False, self._limit, peak, self._why())
+        return SandboxExit(False, self._limit, peak, _why(number))
 
     async def usage(self) -> Usage:
         """Return what it has used so far."""
@@ -75,14 +78,10 @@ class OciSandbox:
                 setattr(self, name, -1)
                 os.close(descriptor)
 
-    def _ended_by_kill(self) -> bool:
-        # Unknown counts: older kernels do not tell. A regular end after a kill inside was not for memory.
-        return exit_signal(self._pidfd) != 0
 
-    def _why(self) -> str:
-        number = exit_signal(self._pidfd)
-        if number is None:
-            return "the sandbox ended"
-        if number:
-            return f"the sandbox process was killed by signal {number}"
-        return "the guest agent ended"
+def _why(number: int | None) -> str:
+    if number is None:
+        return "the sandbox ended"
+    if number:
+        return f"the sandbox process was killed by signal {number}"
+    return "the guest agent ended, or was killed from inside"

@@ -85,11 +85,11 @@ def bind(source: object, target: str, *options: str) -> Json:
     }
 
 
-def guest_mounts(folder: SandboxFolder, guest: Path) -> list[Json]:
+def guest_mounts(guest: Path, inbox: Path) -> list[Json]:
     """Return the mounts that the agent needs in every sandbox: its program's folder `guest`, and its inbox."""
     return [
         bind(guest, GUEST_FOLDER, "ro"),
-        bind(folder.inbox, GUEST_INBOX, "ro", "noexec"),
+        bind(inbox, GUEST_INBOX, "ro", "noexec"),
     ]
 
 
