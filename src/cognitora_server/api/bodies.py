@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from ..domain.errors import CognitoraError, InvalidRequest, TooLarge
 from .answers import JsonAnswer
 from .errors import BodyTimeout, Busy, error_answer, request_id_of
+from .json_faults import fault_of
 from .relaxed_json import plain_json
 from .schemas.base import WireRequest
 from .validation import checked, validate
@@ -28,7 +29,7 @@ SMALL_BODY_BYTES = 64 * 1024
 #: Beyond this, parsing moves to a thread.
 LARGE_BODY_BYTES = MIB
 #: Comments are for people, and people write small bodies; so a hostile body cannot buy much work with them.
-COMMENTED_BODY_BYTES = 8 * MIB
+COMMENTED_BODY_BYTES = 2 * MIB
 #: A body must come at least this fast, after a grace: the room it takes is shared.
 GRACE_SECONDS = 60
 MINIMUM_BYTES_PER_SECOND = 64 * 1024
@@ -209,11 +210,20 @@ def parse_json(raw: bytes) -> Any:
     except ValueError as error:
         problem = error
     if len(raw) <= COMMENTED_BODY_BYTES:
+        raw = plain_json(raw)
         try:
-            return _load(plain_json(raw))
+            return _load(raw)
         except ValueError as error:
             problem = error
-    raise InvalidRequest(f"The request's body is not valid JSON: {str(problem)[:200]}.") from None
+    raise _not_json(raw, str(problem)) from None
+
+
+def _not_json(raw: bytes, problem: str) -> InvalidRequest:
+    fault = fault_of(raw)
+    if fault is None:
+        return InvalidRequest(f"The request's body is not valid JSON: {problem[:200]}.")
+    field, message = fault
+    return InvalidRequest(f"{field} {message}.", fields=[{"field": field, "message": message}])
 
 
 def _load(raw: bytes) -> Any:

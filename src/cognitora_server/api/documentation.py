@@ -13,6 +13,9 @@ from .schemas.service import ErrorAnswer
 #: Every request model by name: the document holds their schemas.
 REQUEST_MODELS: dict[str, type[WireRequest]] = {}
 
+#: What is answered, by the call's summary: the status and the body.
+ANSWER_EXAMPLES: dict[str, tuple[int, dict[str, Any]]] = {}
+
 _REFUSALS: Mapping[int, tuple[str, str, str]] = {
     401: ("unauthorized", "No valid API key.", "No valid API key was given."),
     404: ("not_found", "There is no such resource in this account.", "There is no such resource in this account."),
@@ -26,7 +29,7 @@ _REFUSALS: Mapping[int, tuple[str, str, str]] = {
     503: ("busy", "The server is full now; see Retry-After.", "The server is taking in as much as it can hold."),
 }
 
-_KEY_PARAMETER = {
+KEY_PARAMETER = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
@@ -61,7 +64,8 @@ def documented(
     responses: dict[int | str, dict[str, Any]] = {number: _refusal(number) for number in sorted(statuses)}
     for number, (model, text) in (other or {}).items():
         responses[number] = {"model": model, "description": text}
-    responses[status] = {"content": {"application/json": {"example": dict(example)}}}
+    responses[status] = {"description": "Done."}
+    ANSWER_EXAMPLES[summary] = (status, dict(example))
     return {
         "summary": summary,
         "description": description,

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from .documentation import _KEY_PARAMETER, REQUEST_MODELS
+from .documentation import ANSWER_EXAMPLES, KEY_PARAMETER, REQUEST_MODELS
 
 DESCRIPTION = """\
 Runs untrusted commands in sealed sandboxes.
@@ -29,6 +29,10 @@ TAGS = [
     {"name": "estimate", "description": "What they would cost."},
     {"name": "server", "description": "The server itself; no key is needed."},
 ]
+
+
+_FRAMEWORKS_OWN = ("HTTPValidationError", "ValidationError")
+_BOUNDS = {"ge": "minimum", "le": "maximum"}
 
 
 def document(app: FastAPI) -> dict[str, Any]:
@@ -55,8 +59,35 @@ def _made(app: FastAPI) -> dict[str, Any]:
     )
     schemas = made["components"]["schemas"]
     schemas.update(models["$defs"])
-    made["components"]["schemas"] = dict(sorted(schemas.items()))
+    made["components"]["schemas"] = {
+        name: _tidied(schema) for name, schema in sorted(schemas.items()) if name not in _FRAMEWORKS_OWN
+    }
     for operations in made["paths"].values():
         if "post" in operations:
-            operations["post"].setdefault("parameters", []).append(_KEY_PARAMETER)
+            operations["post"].setdefault("parameters", []).append(KEY_PARAMETER)
+    _put_examples_in(made)
     return made
+
+
+def _tidied(schema: Any) -> Any:
+    """Spell bounds that stand behind a conversion as JSON Schema does, and drop titles that repeat the names."""
+    if isinstance(schema, list):
+        return [_tidied(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    tidied = {_BOUNDS.get(name, name): _tidied(value) for name, value in schema.items()}
+    for field in tidied.get("properties", {}).values():
+        field.pop("title", None)
+    return tidied
+
+
+def _put_examples_in(made: dict[str, Any]) -> None:
+    # Only now, because on its way through the framework an example would lose its nulls.
+    for operations in made["paths"].values():
+        for operation in operations.values():
+            status, example = ANSWER_EXAMPLES[operation["summary"]]
+            responses = operation["responses"]
+            responses[str(status)]["content"]["application/json"]["example"] = example
+            # The framework's guess for routes with a path: any text is a valid id here, if only of nothing.
+            if "HTTPValidationError" in str(responses.get("422")):
+                del responses["422"]

@@ -107,4 +107,9 @@ def _shown(name: str) -> str:
 
 def _sentence(item: ErrorDetails) -> str:
     template = _SENTENCES.get(item["type"])
-    return template.format(**item.get("ctx", {})) if template else item["msg"]
+    values = {name: _plain(value) for name, value in item.get("ctx", {}).items()}
+    return template.format(**values) if template else item["msg"]
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value

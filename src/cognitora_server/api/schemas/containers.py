@@ -96,7 +96,7 @@ class ContainerCreate(WireRequest):
     ] = None
     persistent: Annotated[Flag, Field(description="Whether it outlives its main command.")] = False
     storage_gb: StorageGb | None = None
-    gpu_count: Annotated[Whole, Field(ge=0, le=64, description="This server has no GPUs: only 0.")] = 0
+    gpu_count: Annotated[Whole, Field(ge=0, le=1024, description="More than the server has is refused.")] = 0
     timeout_seconds: Annotated[
         Seconds | None, Field(description="Lifetime in seconds; default 300, and 86400 if persistent.")
     ] = None
@@ -167,9 +167,11 @@ class ContainerQuery(PageQuery):
         BeforeValidator(partial(choice, ContainerType)),
         Field(description="COMPUTE or SESSION, in any case."),
     ] = None
-    name: Annotated[Text | None, Field(max_length=MAX_NAME), AfterValidator(lambda text: text and clean_text(text))] = (
-        None
-    )
+    name: Annotated[
+        Text | None,
+        Field(max_length=MAX_NAME, description="Only those of exactly this name."),
+        AfterValidator(lambda text: text and clean_text(text)),
+    ] = None
     metadata: Annotated[
         Metadata,
         Field(

@@ -18,7 +18,7 @@ class EstimateCreate(WireRequest):
     cpu_cores: CpuCores
     memory_mb: MemoryMb
     storage_gb: StorageGb | None = None
-    gpu_count: Annotated[Whole, Field(ge=0, le=64)] = 0
+    gpu_count: Annotated[Whole, Field(ge=0, le=1024)] = 0
     timeout_seconds: Annotated[Seconds | None, Field(description="Seconds (default 300).")] = None
 
     def to_domain(self, default_storage_gb: int) -> Resources:

@@ -40,7 +40,7 @@ def _environment(value: dict[str, str]) -> dict[str, str]:
     total = 0
     for name, text in value.items():
         if not name or "=" in name or "\0" in name:
-            raise wrong("must have names that are not empty and hold neither '=' nor NUL", ascii(name[:80]))
+            raise wrong("must have names that are not empty and hold neither '=' nor NUL", name)
         shown = name if name.isprintable() and len(name) <= 80 else ascii(name[:80])
         bounded(text, f"has a value for {shown} that ", MAX_VALUE_BYTES)
         total += len(name.encode()) + len(text.encode())
