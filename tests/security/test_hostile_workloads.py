@@ -51,7 +51,7 @@ def test_filling_memory(api: Api, neighbour: str) -> None:
 
 def test_filling_the_disk(api: Api, neighbour: str) -> None:
     container = api.create(storageGb=1)
-    answer = run(api, container["id"], "head -c 3000000000 /dev/zero > /full; df / | tail -1; echo after").json()
+    answer = run(api, container["id"], "head -c 1500000000 /dev/zero > /full; df / | tail -1; echo after").json()
     assert "No space left" in answer["output"]
     assert answer["output"].endswith("after\n")
     assert api.container(container["id"])["usage"]["diskBytes"] <= 1.1 * (1 << 30)

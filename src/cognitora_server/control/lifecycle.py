@@ -77,17 +77,16 @@ class Lifecycle:
         await self._finish(end)
 
     async def _until_end(self) -> End:
+        if (wish := self._live.container.wanted_end) is not None:
+            return wish  # of an earlier server, which did not get to it
         life = asyncio.create_task(self._guarded_life())
         wanted = asyncio.create_task(self._live.end_wanted.wait())
         try:
             await asyncio.wait({life, wanted}, return_when=asyncio.FIRST_COMPLETED)
-            if life.done():
-                return life.result()
+            return self._live.container.wanted_end or life.result()
         finally:
             await _cancelled(life)
             await _cancelled(wanted)
-        wish = self._live.container.wanted_end
-        return wish or End(ContainerStatus.TERMINATED, Reason.HOST, "The server ended it without saying why.")
 
     async def _guarded_life(self) -> End:
         try:

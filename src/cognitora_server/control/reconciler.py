@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.5
 _SWEEP_EVERY_LOOKS = 120
+_RETRY_SECONDS = 5.0
 #: The meter ticks twice a second: ending this much earlier keeps the bill below the limit.
 _BUDGET_MARGIN_SECONDS = 1.0
 
@@ -63,8 +64,22 @@ class Reconciler:
         self._hold(asyncio.create_task(self._life_of(live)))
 
     async def _life_of(self, live: Live) -> None:
-        await Lifecycle(live, self._shop).run()
-        self.live.remove(live.container.id)
+        try:
+            await Lifecycle(live, self._shop).run()
+        except Exception:
+            _log.exception("%s: its life was cut short here; it is taken up again", live.container.id)
+            await asyncio.sleep(_RETRY_SECONDS)
+            await self._take_up_again(live)
+        else:
+            self.live.remove(live.container.id)
+
+    async def _take_up_again(self, live: Live) -> None:
+        await live.close()
+        container = await self._shop.store.containers.get(live.container.id)
+        if container is None or container.status.final:
+            self.live.remove(live.container.id)
+        else:
+            self.take_up(container)
 
     def _hold(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
