@@ -131,38 +131,37 @@ def _exit_signal(pidfd: int) -> int | None:
     return status & 0x7F if mask & _PIDFD_INFO_EXIT else None
 
 
-async def run_in_cgroup(
+async def spawn(
     command: Sequence[str],
     *,
-    cgroup_files: Sequence[Path],
     output: int,
     environment: Mapping[str, str],
+    cgroup_files: Sequence[Path] = (),
     hand_over: int | None = None,
-    timeout: float,
-) -> int:
-    """Run `command` to its end inside a cgroup; return its exit status (negative: the signal).
+) -> asyncio.subprocess.Process:
+    """Start `command` in a session of its own, without a pipe to this server.
 
     The first thing the new process does is to write itself into each of `cgroup_files` (`cgroup.procs`), so
     that nothing it starts is ever outside, even if this server is killed meanwhile. What it prints goes to the
-    descriptor `output`, never to a pipe: what it leaves running keeps that open. `hand_over` becomes its
-    descriptor 3. When this is cancelled, or after `timeout` seconds (TimeoutError), the command is killed;
-    what it has started is left to the one who owns the cgroup.
+    descriptor `output`. `hand_over` becomes its descriptor 3.
     """
     script = _ENTER_AND_EXEC + (_HAND_OVER if hand_over is not None else "") + _RUN
-    process = await asyncio.create_subprocess_exec(
-        "/bin/sh",
-        "-c",
-        script,
-        "sh",
-        *map(str, cgroup_files),
-        "--",
-        *command,
+    return await asyncio.create_subprocess_exec(
+        *("/bin/sh", "-c", script, "sh", *map(str, cgroup_files), "--", *command),
         stdin=asyncio.subprocess.DEVNULL if hand_over is None else hand_over,
         stdout=output,
         stderr=output,
         env=dict(environment),
         start_new_session=True,
     )
+
+
+async def wait_or_kill(process: asyncio.subprocess.Process, timeout: float) -> int:
+    """Wait for the end; return the exit status (negative: the signal).
+
+    When this is cancelled, or after `timeout` seconds (TimeoutError), the process is killed. What it has started
+    is left to the one who owns its control group.
+    """
     try:
         async with asyncio.timeout(timeout):
             return await process.wait()
@@ -171,3 +170,19 @@ async def run_in_cgroup(
             with suppress(ProcessLookupError):
                 process.kill()
             await asyncio.shield(process.wait())
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the ids of all processes below `pid`, parents before their children."""
+    children: dict[int, list[int]] = {}
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            with suppress(OSError):
+                stat = Path(f"/proc/{entry.name}/stat").read_text(errors="replace")
+                children.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(entry.name))
+    found: list[int] = []
+    level = [pid]
+    while level:
+        level = [child for parent in level for child in children.get(parent, [])]
+        found += level
+    return found

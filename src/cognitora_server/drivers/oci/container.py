@@ -47,6 +47,11 @@ class ContainerDriver(OciDriver):
             self._probe, self._choice = await choose(self._candidates, self._host, _chosen)
         return self._probe
 
+    @property
+    def choice(self) -> Choice | None:
+        """With what containers are made; None before it was found out, and where nothing works."""
+        return self._choice
+
     async def start(self) -> None:
         """Prepare the host. Raises DriverError where nothing to make containers with works."""
         if self._choice is None:

@@ -24,7 +24,13 @@ from cognitora_server.drivers.oci.layout import SOCKET_NAME, SandboxFolder
 from cognitora_server.drivers.oci.ready import ReadyFolders, finish, remove_folder
 from cognitora_server.drivers.oci.sandbox import OciSandbox
 from cognitora_server.host.cgroups import Cgroup, Cgroups, CgroupsUnavailable, Hierarchy, Limits
-from cognitora_server.host.processes import ProcessIdentity, open_process, process_ended, run_in_cgroup
+from cognitora_server.host.processes import (
+    ProcessIdentity,
+    open_process,
+    process_ended,
+    spawn,
+    wait_or_kill,
+)
 from cognitora_server.host.sockets import UntrustedSocket, answers, open_socket
 
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
@@ -227,14 +233,14 @@ class OciDriver(Driver):
     ) -> int:
         output = folder.open_output()
         try:
-            return await run_in_cgroup(
+            process = await spawn(
                 command,
                 cgroup_files=cgroup.entry_files,
                 output=output,
                 environment=_ENVIRONMENT,
                 hand_over=hand_over,
-                timeout=self._host.start_timeout,
             )
+            return await wait_or_kill(process, self._host.start_timeout)
         finally:
             os.close(output)
 
