@@ -17,6 +17,9 @@ import httpx
 COGNITORA = Path(sys.executable).with_name("cognitora")
 PYTHON_IMAGE = "docker.io/library/python:3.11-slim"
 
+#: Images of the tests' own, so that nothing is tagged in the storage that the machine's owner uses.
+STORAGE = {"COGNITORA_STORAGE_ROOT": str(Path(__file__).parents[1] / ".cache" / "test-storage")}
+
 _START_SECONDS = 60.0
 
 
@@ -29,7 +32,7 @@ class RunningServer:
         self.api_key = ""
         self.log = data_dir / "server.log"
         self._arguments = arguments
-        self._environment = {**os.environ, **(environment or {})}
+        self._environment = {**os.environ, **STORAGE, **(environment or {})}
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:

@@ -16,7 +16,7 @@ from tests.servers import PYTHON_IMAGE, RunningServer
 
 
 @pytest.fixture
-def crashing(tmp_path: Path) -> Iterator[RunningServer]:
+def crashing(tmp_path: Path, images: Path) -> Iterator[RunningServer]:
     with RunningServer(tmp_path / "data") as server:
         yield server
         server.end_all_containers()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from cognitora_server.host.images import ImageSettings
@@ -38,18 +38,20 @@ def store_of(settings: Settings) -> Store:
     return Store(settings.database_url or sqlite_url(settings.data_dir), checkpoints=False)
 
 
-def remember_settings(context: typer.Context, data_dir: DataDir = None, settings_file: SettingsFile = None) -> None:
+_chosen: ContextVar[Settings | None] = ContextVar("chosen", default=None)
+
+
+def remember_settings(data_dir: DataDir = None, settings_file: SettingsFile = None) -> None:
     """Take the options that stand before the sub-commands of `images`."""
-    context.obj = settings_of(data_dir, settings_file)
+    _chosen.set(settings_of(data_dir, settings_file))
 
 
 def images_settings() -> ImageSettings:
     """Return what the image side is told, by the options of the command that runs."""
-    return image_settings(click.get_current_context().find_object(Settings) or settings_of(None))
+    return image_settings(_chosen.get() or settings_of(None))
 
 
 def images_in_use() -> Collection[str]:
     """Return the ids of the images that containers use now."""
-    settings = click.get_current_context().find_object(Settings) or settings_of(None)
-    with store_of(settings) as store:
+    with store_of(_chosen.get() or settings_of(None)) as store:
         return {found.image_id for found in asyncio.run(store.containers.unfinished()) if found.image_id}
