@@ -76,6 +76,8 @@ class ExecutionRunner:
         if process.exit_code == _SIGKILL_EXIT_CODE and await _oom_kills(live) > kills:
             live.killed_for_memory.add(execution.id)
             ended = replace(ended, error_message=await _out_of_memory(live))
+        if live.end is not None and process.exit_code != 0:  # killed with the container, not by itself
+            ended = replace(ended, status=_status_by(live.end), error_message=_because(live.end))
         finished = await self._finish(ended)
         await _forget(live, execution)
         return finished
@@ -169,7 +171,7 @@ async def _cut_short(live: Live, execution: Execution, output: OutputCollector, 
     except TimeoutError:
         _log.warning("%s: the guest agent is silent but its sandbox lives", live.container.id)
     end = live.end
-    status = _ENDED_STATUS.get(end.status, ExecutionStatus.FAILED) if end else ExecutionStatus.FAILED
+    status = _status_by(end) if end else ExecutionStatus.FAILED
     return replace(
         execution,
         status=status,
@@ -177,6 +179,10 @@ async def _cut_short(live: Live, execution: Execution, output: OutputCollector, 
         error_message=_because(end) if end else error.message,
         output=output.output(),
     )
+
+
+def _status_by(end: End) -> ExecutionStatus:
+    return _ENDED_STATUS.get(end.status, ExecutionStatus.FAILED)
 
 
 def _because(end: End) -> str:
