@@ -20,11 +20,12 @@ die() { # LINE…
   exit 1
 }
 
+# Python that sudo starts leaves no files of root's in a user's checkout.
 as_root() { # COMMAND…
   if [ "$(id -u)" -eq 0 ]; then
     "$@"
   else
-    sudo -- "$@"
+    sudo -- env PYTHONDONTWRITEBYTECODE=1 "$@"
   fi
 }
 
