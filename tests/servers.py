@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -104,28 +106,27 @@ class RunningServer:
                     api.delete(f"/containers/{container['id']}")
 
     def traces(self) -> list[str]:
-        """Return everything of containers that is on the host: folders, mounts, control groups, processes."""
+        """Return everything of this server's containers that is on the host: folders, mounts, groups, processes."""
         found = [str(path) for path in (self.data_dir / "sandboxes").glob("**/cnt_*")]
-        found += [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if self._mine(line)]
         found += [str(path) for path in Path("/sys/fs/cgroup").glob("**/cnt_*")]
+        found += [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if "cnt_" in line]
         for process in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                arguments = process.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:
-                continue
-            if str(self.data_dir) in arguments and "cnt_" in arguments:
-                found.append(arguments)
-        return found
+            with contextlib.suppress(OSError):
+                found.append(process.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        mine = self._container_ids()
+        return [trace for trace in found if not mine.isdisjoint(re.findall(r"cnt_[a-z0-9]{20}", trace))]
 
-    def _mine(self, mount: str) -> bool:
-        return str(self.data_dir) in mount and "cnt_" in mount
+    def _container_ids(self) -> set[str]:
+        with contextlib.closing(sqlite3.connect(self.data_dir / "cognitora.db")) as database:
+            return {row[0] for row in database.execute("SELECT id FROM containers")}
 
     def wait_until_clean(self, seconds: float = 30) -> None:
         """Wait until nothing of any container is on the host."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.traces():
             time.sleep(0.1)
-        assert self.traces() == []
+        left = self.traces()
+        assert not left, left
 
 
 class Api(httpx.Client):

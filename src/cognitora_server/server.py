@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -154,7 +155,23 @@ async def serve(settings: Settings) -> None:
         )
         host, port = listener.getsockname()[:2]
         _log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
-        await uvicorn.Server(config).serve([listener])
+        await _Server(config).serve([listener])
+
+
+class _Server(uvicorn.Server):
+    """Ends on SIGINT and SIGTERM by returning: uvicorn's own would raise the signal again before we have cleaned up."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals while the server runs."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
 
 
 async def diagnose(settings: Settings) -> Report:
