@@ -50,7 +50,8 @@ class RunningServer:
         """Start, and return once it is ready."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         written = self.log.stat().st_size if self.log.exists() else 0
-        command: list[str | Path] = [COGNITORA, "serve", "--data-dir", self.data_dir, "--listen", "127.0.0.1:0", *self._arguments]
+        command: list[str | Path] = [COGNITORA, "serve", "--data-dir", self.data_dir]
+        command += ["--listen", "127.0.0.1:0", *self._arguments]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment
@@ -82,7 +83,8 @@ class RunningServer:
 
     def new_key(self, name: str, account: str = "default") -> str:
         """Make a key with the command line, beside the running server."""
-        command: list[str | Path] = [COGNITORA, "keys", "create", "--data-dir", self.data_dir, "--account", account, name]
+        command: list[str | Path] = [COGNITORA, "keys", "create", name]
+        command += ["--data-dir", self.data_dir, "--account", account]
         result = subprocess.run(command, check=True, capture_output=True, text=True)
         return result.stdout.strip()
 
