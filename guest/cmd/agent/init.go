@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"cognitora/guest/internal/boot"
@@ -14,9 +15,8 @@ import (
 )
 
 const (
-	gcPercent   = 50                     // the agent shares a small memory with its workload
-	sparesAfter = 100 * time.Millisecond // off the path to the first answer
-	answerTime  = 20 * time.Millisecond  // for the last answer to leave
+	gcPercent  = 50                    // the agent shares a small memory with its workload
+	answerTime = 20 * time.Millisecond // for the last answer to leave
 )
 
 // runInit is `agent init`. It returns only when it cannot start.
@@ -39,7 +39,9 @@ func runInit(args []string) error {
 		manager.Shutdown()
 		exit()
 	})
-	time.AfterFunc(sparesAfter, boot.SpareThreads)
+	// Before the first process: it may be one that forks up to the limit within milliseconds.
+	manager.Prepare = sync.OnceFunc(boot.SpareThreads)
+	go manager.Prepare()
 	s := server.Server{Processes: manager, Inbox: inbox, Version: version, Shutdown: manager.Shutdown, Exit: exit}
 	return s.Serve(listener)
 }

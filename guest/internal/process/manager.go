@@ -18,6 +18,8 @@ const (
 
 // Manager knows every process that the host started, by the id the host chose.
 type Manager struct {
+	Prepare func() // if set, it is called, and waited for, before each start
+
 	reaper *reaper.Reaper
 
 	mu       sync.Mutex
@@ -102,6 +104,9 @@ func (m *Manager) launch(req *Request) (p *Process, err error) {
 			err = fmt.Errorf("starting the process panicked: %v", trouble)
 		}
 	}()
+	if m.Prepare != nil {
+		m.Prepare()
+	}
 	return launch(m.reaper, req)
 }
 
