@@ -166,7 +166,8 @@ def leftovers(container_id: str) -> list[str]:
         found += [f"{file.parts[3]}: {text}" for text in [_text(file)] if container_id in text]
     for process in Path("/proc").glob("[0-9]*"):
         text = _text(process / "cgroup") + _text(process / "cmdline")
-        if container_id in text and process.name != str(os.getpid()):
+        # Dead ones that init has not taken notice of yet are init's affair.
+        if container_id in text and ") Z " not in _text(process / "stat") and process.name != str(os.getpid()):
             found.append(f"process {process.name}: {text}")
     return found
 

@@ -165,15 +165,30 @@ class FakeDriver(Driver):
 
     async def _remove(self, container_id: str) -> None:
         folder = self._root / container_id
-        with suppress(OSError, ValueError, TypeError):
-            identity = ProcessIdentity(**json.loads((folder / "handle.json").read_text()))
-            await _end(identity)
+        while found := _started_for(folder):
+            for identity in found:
+                with suppress(OSError):
+                    await _end(identity)
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     def _lock(self, container_id: str) -> asyncio.Lock:
         if not is_id(container_id, CONTAINER):
             raise CognitoraError(f"{container_id!r} is no container id.")
         return self._locks.setdefault(container_id, asyncio.Lock())
+
+
+def _started_for(folder: Path) -> list[ProcessIdentity]:
+    """Find the agent of a sandbox, or the shell that is about to start it, by the folder in its arguments."""
+    argument = os.fsencode(folder / "inbox")
+    found = []
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            with suppress(OSError):
+                if argument in Path(f"/proc/{entry.name}/cmdline").read_bytes().split(b"\0"):
+                    identity = ProcessIdentity.of(int(entry.name))
+                    os.close(open_process(identity))
+                    found.append(identity)
+    return found
 
 
 async def _end(identity: ProcessIdentity) -> None:

@@ -143,12 +143,12 @@ class Cgroup:
         path = self._path / RUNTIME if self._nested else self._path
         return [root / path / "cgroup.procs" for root in self._hierarchy.roots]
 
-    def create(self, limits: Limits, *, end_together: bool = False) -> None:
-        """Make the group with its limits. `end_together`: out of memory ends all of it (version 2 only)."""
+    def create(self, limits: Limits) -> None:
+        """Make the group with its limits."""
         for root in self._hierarchy.roots:
             (root / self._path).mkdir(exist_ok=True)
         if self._hierarchy.version == 2:
-            self._limit_v2(limits, end_together)
+            self._limit_v2(limits)
         else:
             self._limit_v1(limits)
         if self._nested:
@@ -247,13 +247,12 @@ class Cgroup:
                 _write(self._file("memory", name), value)
         _write(self._file("pids", "pids.max"), limits.pids)
 
-    def _limit_v2(self, limits: Limits, end_together: bool) -> None:
+    def _limit_v2(self, limits: Limits) -> None:
         if self._nested:
             _delegate(self._hierarchy.root("memory") / self._path)
         _write(self._file("memory", "memory.max"), limits.memory_bytes)
-        for name, value in (("memory.swap.max", 0), ("memory.oom.group", int(end_together))):
-            with suppress(OSError):  # kernels without swap accounting, or before 4.19
-                _write(self._file("memory", name), value)
+        with suppress(OSError):  # kernels without swap accounting
+            _write(self._file("memory", "memory.swap.max"), 0)
         _write(self._file("pids", "pids.max"), limits.pids)
 
     def _kill_once(self) -> set[int]:

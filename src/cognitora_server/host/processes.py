@@ -18,7 +18,7 @@ _PIDFD_GET_INFO = 0xC040FF0B
 _PIDFD_INFO_EXIT = 1 << 3
 _PIDFD_INFO = struct.Struct("=QQ11IiQ")
 
-_REAP_ATTEMPTS, _REAP_SECONDS = 20, 0.005
+_ATTEMPTS, _PAUSE_SECONDS = 4, 0.005
 
 _ENTER_AND_EXEC = """
 while [ "$1" != -- ]; do echo $$ > "$1" || exit 125; shift; done
@@ -54,12 +54,7 @@ def boot_id() -> str:
 
 def start_time(pid: int) -> int:
     """Return when process `pid` started, in clock ticks since boot. Raises ProcessLookupError."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except (FileNotFoundError, ProcessLookupError) as error:
-        raise ProcessLookupError(f"there is no process {pid}") from error
-    # The name in parentheses may hold anything, blanks and parentheses too: count from its end.
-    return int(stat.rpartition(")")[2].split()[19])
+    return int(_stat(pid)[19])
 
 
 def open_process(identity: ProcessIdentity) -> int:
@@ -97,38 +92,47 @@ def process_ended(pidfd: int) -> bool:
 async def wait_process(pidfd: int) -> None:
     """Return when the process behind `pidfd` has ended. It may be anyone's child. `pidfd` stays open."""
     loop = asyncio.get_running_loop()
-    ended = loop.create_future()
+    ended = asyncio.Event()
     # A descriptor of its own: a loop watches each descriptor for one reader, and several may wait.
     watched = os.dup(pidfd)
     try:
-        loop.add_reader(watched, lambda: ended.done() or ended.set_result(None))
-        await ended
+        loop.add_reader(watched, ended.set)
+        await ended.wait()
     finally:
         loop.remove_reader(watched)
         os.close(watched)
 
 
-async def exit_signal(pidfd: int) -> int | None:
-    """Return the signal that ended the process; 0 for a regular exit, None where the kernel cannot tell.
+async def exit_signal(identity: ProcessIdentity, pidfd: int) -> int | None:
+    """Return the signal that ended the process; 0 for a regular exit, None where nothing tells.
 
-    The kernel tells it once the process's parent, mostly init, has taken notice: that is waited for, shortly.
+    Its parent (mostly init) has either not taken notice yet: then /proc tells. Or it has: then newer kernels tell.
     """
-    for _ in range(_REAP_ATTEMPTS):
-        found = _exit_signal(pidfd)
-        if found is not None:
-            return found
-        await asyncio.sleep(_REAP_SECONDS)
+    for _ in range(_ATTEMPTS):
+        for status in (_status_of_zombie(identity), _status_of_reaped(pidfd)):
+            if status is not None:
+                return status & 0x7F
+        await asyncio.sleep(_PAUSE_SECONDS)
     return None
 
 
-def _exit_signal(pidfd: int) -> int | None:
+def _status_of_zombie(identity: ProcessIdentity) -> int | None:
+    try:
+        stat = _stat(identity.pid)
+    except ProcessLookupError:
+        return None
+    zombie = stat[0] == "Z" and int(stat[19]) == identity.start_time
+    return int(stat[49]) if zombie else None
+
+
+def _status_of_reaped(pidfd: int) -> int | None:
     buffer = bytearray(_PIDFD_INFO.pack(_PIDFD_INFO_EXIT, *([0] * 14)))
     try:
         fcntl.ioctl(pidfd, _PIDFD_GET_INFO, buffer)
     except OSError:
         return None
     mask, *_, status, _ = _PIDFD_INFO.unpack(buffer)
-    return status & 0x7F if mask & _PIDFD_INFO_EXIT else None
+    return int(status) if mask & _PIDFD_INFO_EXIT else None
 
 
 async def spawn(
@@ -177,12 +181,21 @@ def descendants(pid: int) -> list[int]:
     children: dict[int, list[int]] = {}
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
-            with suppress(OSError):
-                stat = Path(f"/proc/{entry.name}/stat").read_text(errors="replace")
-                children.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(entry.name))
+            with suppress(ProcessLookupError):
+                children.setdefault(int(_stat(int(entry.name))[1]), []).append(int(entry.name))
     found: list[int] = []
     level = [pid]
     while level:
         level = [child for parent in level for child in children.get(parent, [])]
         found += level
     return found
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of /proc/PID/stat from the state (field 3) on. Raises ProcessLookupError."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise ProcessLookupError(f"there is no process {pid}") from error
+    # The name in parentheses may hold anything, blanks and parentheses too: count from its end.
+    return text.rpartition(")")[2].split()

@@ -16,6 +16,7 @@ from cognitora_server.drivers.oci.choices import Choice, choose
 from cognitora_server.drivers.oci.container_spec import specification, write_meminfo
 from cognitora_server.drivers.oci.driver import OciDriver, OciHost, socket_names
 from cognitora_server.drivers.oci.layout import SOCKET_NAME, SandboxFolder
+from cognitora_server.drivers.oci.ready import finish
 from cognitora_server.host.cgroups import Cgroup, Limits
 from cognitora_server.host.idmaps import UserNamespace
 from cognitora_server.host.mounts import MountFlag, mount_overlay, unmount_below
@@ -67,7 +68,7 @@ class ContainerDriver(OciDriver):
         layers = await self._host.rootfs.layers(spec.image)
         oci.write_etc(folder, spec)
         write_meminfo(folder, spec)
-        await asyncio.to_thread(_mount_root, folder, layers, users)
+        await finish(asyncio.to_thread(_mount_root, folder, layers, users))
         idmap = users.idmap if users else None
         config = specification(spec, folder, self._guest, cgroup.sandbox_path, idmap)
         (folder.bundle / "config.json").write_text(json.dumps(config))

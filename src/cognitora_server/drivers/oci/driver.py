@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from cognitora_server.domain.containers import Isolation
 from cognitora_server.domain.errors import CognitoraError, DriverError, SandboxGone
 from cognitora_server.domain.ids import CONTAINER, is_id
 from cognitora_server.domain.images import Image
@@ -158,7 +157,7 @@ class OciDriver(Driver):
         deadline = time.monotonic() + self._host.start_timeout
         cgroup = self._cgroups().group(spec.container_id)
         folder = await self._host.ready.take(self._root / spec.container_id, spec.resources.storage_gb)
-        cgroup.create(self._limits(spec), end_together=self.isolation is Isolation.GVISOR)
+        cgroup.create(self._limits(spec))
         await self._prepare(spec, folder, cgroup)
         status = await self._run(spec, folder, cgroup)
         if status != 0:

@@ -13,11 +13,13 @@ import shutil
 from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cognitora_server.drivers.oci.layout import SandboxFolder
 from cognitora_server.host.disks import DiskTools, abandon_disk, mount_disk
 from cognitora_server.host.mounts import mounts, unmount_below
+
+Value = TypeVar("Value")
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +71,7 @@ class ReadyFolders:
             with suppress(FileNotFoundError):
                 ready.rename(target)
                 return SandboxFolder(target)
-        return await asyncio.to_thread(self._make, target, size_gb)
+        return await finish(asyncio.to_thread(self._make, target, size_gb))
 
     def _make(self, path: Path, size_gb: int) -> SandboxFolder:
         folder = SandboxFolder(path)
@@ -110,11 +112,16 @@ def remove_folder(path: Path) -> None:
         shutil.rmtree(path)
 
 
-async def finish(work: Coroutine[Any, Any, object]) -> None:
-    """Await `work` to its end even if this task is cancelled meanwhile; the cancellation comes after."""
+async def finish(work: Coroutine[Any, Any, Value]) -> Value:
+    """Await `work` to its end even if this task is cancelled meanwhile; the cancellation comes after.
+
+    For work in a thread, which cannot be stopped half-way, and for removals.
+    """
     task = asyncio.ensure_future(work)
     try:
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()
         raise

@@ -54,8 +54,13 @@ class OciSandbox:
 
     async def wait(self) -> SandboxExit:
         """Return when the sandbox is gone, with why."""
-        await wait_process(self._pidfd)
-        number = await exit_signal(self._pidfd)
+        # Of its own: this view may be closed before the sandbox is gone.
+        pidfd = os.dup(self._pidfd)
+        try:
+            await wait_process(pidfd)
+            number = await exit_signal(self._identity, pidfd)
+        finally:
+            os.close(pidfd)
         peak = self._cgroup.memory_peak()
         # An unknown end (older kernels do not tell) counts; a regular one after a kill inside was not for memory.
         if self._cgroup.oom_kills() and number != 0:

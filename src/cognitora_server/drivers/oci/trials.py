@@ -24,7 +24,7 @@ from cognitora_server.drivers.oci.driver import OciDriver, OciHost
 from cognitora_server.drivers.oci.ready import ReadyFolders
 from cognitora_server.host.disks import DiskTools
 
-_IMAGE = Image(
+IMAGE = Image(
     id="0" * 64, digest="sha256:" + "0" * 64, names=(), config=ImageConfig(), size_bytes=0,
     created_at=datetime.fromtimestamp(0, UTC),
 )  # fmt: skip
@@ -77,7 +77,7 @@ async def why_not(make: Maker, host: OciHost) -> str | None:
 
 
 async def _boot(driver: OciDriver) -> None:
-    spec = SandboxSpec(new_id(CONTAINER), _IMAGE, _RESOURCES)
+    spec = SandboxSpec(new_id(CONTAINER), IMAGE, _RESOURCES)
     try:
         (await driver.create(spec)).close()
     finally:
