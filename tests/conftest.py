@@ -17,7 +17,7 @@ def images() -> Path:
     """An image storage of the tests' own, kept between runs, with the images that they use."""
     if os.geteuid() != 0:
         pytest.skip("sandboxes need root")
-    command = [COGNITORA, "images", "bootstrap", "python", "debian", "--stand-ins"]
+    command = [str(COGNITORA), "images", "bootstrap", "python", "debian", "--stand-ins"]
     environment = {**os.environ, **STORAGE}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
     assert result.returncode == 0, result.stderr

@@ -22,6 +22,7 @@ from cognitora_server.api.ports import Services
 from cognitora_server.control.containers import Containers
 from cognitora_server.control.diagnosis import Report, report
 from cognitora_server.control.executions import Executions
+from cognitora_server.control.files import Files
 from cognitora_server.control.health import Health
 from cognitora_server.control.idempotency import Idempotency
 from cognitora_server.control.isolation import Drivers
@@ -109,9 +110,7 @@ async def running_services(settings: Settings, host: Host | None = None) -> Asyn
         yield await _services(settings, store, host, drivers, stack)
 
 
-async def _services(
-    settings: Settings, store: Store, host: Host, drivers: Drivers, stack: AsyncExitStack
-) -> Services:
+async def _services(settings: Settings, store: Store, host: Host, drivers: Drivers, stack: AsyncExitStack) -> Services:
     clock = SystemClock()
     runner = ExecutionRunner(store, clock)
     starts = asyncio.Semaphore(settings.concurrent_starts)
@@ -123,6 +122,7 @@ async def _services(
     return Services(
         containers=Containers(store, reconciler, drivers, settings, clock),
         executions=Executions(store, reconciler, runner, settings, clock),
+        files=Files(store, reconciler, clock),
         keys=store.keys,
         idempotency=Idempotency(store, clock),
         health=Health(store, drivers),

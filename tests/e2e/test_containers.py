@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import os
 import time
 
 from tests.servers import Api, RunningServer
@@ -92,7 +94,12 @@ def test_executions_are_recorded(api: Api) -> None:
 
 def test_the_guest_sees_its_own_limits(api: Api) -> None:
     container = api.create(cpuCores=1, memoryMb=384, storageGb=1)
-    seen = api.exec(container["id"], "sh", "-c", "nproc; grep MemTotal /proc/meminfo; tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '; id -u")
+    seen = api.exec(
+        container["id"],
+        "sh",
+        "-c",
+        "nproc; grep MemTotal /proc/meminfo; tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '; id -u",
+    )
     processors, memory, interface, user = seen["output"].splitlines()
     assert (processors, memory.split()[1], interface, user) == ("1", str(384 * 1024), "lo", "0")
     filled = api.exec(container["id"], "sh", "-c", "head -c 1200000000 /dev/zero > /big; echo $?; ls -l /big; rm /big")
@@ -143,3 +150,16 @@ def test_output_beyond_the_limit_is_cut_in_the_middle(api: Api) -> None:
     assert "bytes left out" in result["output"]
     assert len(result["output"]) < 11 << 20
     api.delete(f"/containers/{container['id']}")
+
+
+def test_a_large_file_is_written_from_the_body(api: Api) -> None:
+    container = api.create(storageGb=1)
+    content = os.urandom(20_000_000)
+    files = f"/containers/{container['id']}/files"
+    assert api.put(files, params={"path": "/data/large"}, content=content).json()["size"] == len(content)
+    sums = api.exec(container["id"], "sha256sum", "/data/large")["output"].split()
+    assert sums[0] == hashlib.sha256(content).hexdigest()
+    refused = api.put(files, params={"path": "/data"}, content=b"x")
+    assert (refused.status_code, refused.json()["code"]) == (422, "file_rejected")
+    api.delete(f"/containers/{container['id']}")
+    assert api.put(files, params={"path": "/x"}, content=b"x").status_code == 409

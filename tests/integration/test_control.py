@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from cognitora_server.control.containers import Containers
-from cognitora_server.control.executions import Executions, FileRejected
+from cognitora_server.control.executions import Executions
 from cognitora_server.control.isolation import Drivers
 from cognitora_server.control.lifecycle import Workshop
 from cognitora_server.control.processes import ExecutionRunner
 from cognitora_server.control.reconciler import Reconciler
+from cognitora_server.control.uploads import FileRejected
 from cognitora_server.domain.clock import ManualClock
 from cognitora_server.domain.containers import Container, ContainerRequest, ContainerStatus, Reason, Resources
 from cognitora_server.domain.errors import (

@@ -81,14 +81,14 @@ class Bodies:
         """
         reserved = 0
         try:
-            expected = _content_length(request)
+            expected = content_length(request)
             if expected is not None:
                 reserved = self._reserve(expected, 0)
             allowed = GRACE_SECONDS + (expected or self.max_bytes) / MINIMUM_BYTES_PER_SECOND
             buffer = BytesIO()
             try:
                 async with asyncio.timeout(allowed):
-                    async for chunk in _chunks(request):
+                    async for chunk in chunks(request):
                         buffer.write(chunk)
                         reserved = self._reserve(buffer.tell(), reserved)
             except TimeoutError:
@@ -154,7 +154,8 @@ async def on_refused_body(request: Request, error: Exception) -> Response:
     return RefusedAnswer(bytes(answer.body), answer.status_code, headers)
 
 
-def _content_length(request: Request) -> int | None:
+def content_length(request: Request) -> int | None:
+    """Return the length that the request announces, if it does. Raises RefusedBody for what makes no sense."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
         raise RefusedBody(InvalidRequest("The body has a Content-Encoding; send it as it is, without compression."))
@@ -166,7 +167,8 @@ def _content_length(request: Request) -> int | None:
     return int(text)
 
 
-async def _chunks(request: Request) -> AsyncIterator[bytes]:
+async def chunks(request: Request) -> AsyncIterator[bytes]:
+    """Yield the body as it comes. Raises ClientDisconnect."""
     more = True
     while more:
         message = await request.receive()

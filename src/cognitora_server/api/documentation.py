@@ -7,7 +7,6 @@ from typing import Any
 
 from .examples import REQUEST_ID
 from .schemas.base import WireRequest
-from .schemas.listing import PageQuery
 from .schemas.service import ErrorAnswer
 
 #: Every request model by name: the document holds their schemas.
@@ -38,6 +37,14 @@ KEY_PARAMETER = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
 
+_CONTENT = {
+    "requestBody": {
+        "required": True,
+        "description": "The file's content.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
 
 def documented(
     summary: str,
@@ -48,12 +55,13 @@ def documented(
     status: int = 200,
     body: type[WireRequest] | None = None,
     bodies: Mapping[str, Any] | None = None,
-    query: type[PageQuery] | None = None,
+    query: type[WireRequest] | None = None,
+    content: bool = False,
     refusals: tuple[int, ...] = (),
     other: Mapping[int, tuple[Any, str]] | None = None,
     public: bool = False,
 ) -> dict[str, Any]:
-    """Return the keywords of a route: its answer, every refusal, its body or query, and examples of all."""
+    """Return the keywords of a route: its answer, every refusal, its body (`content`: bytes) or query, and examples."""
     statuses = {*refusals, 500}
     if not public:
         statuses |= {401, 429}
@@ -72,7 +80,7 @@ def documented(
         "response_model": answer,
         "status_code": status,
         "responses": responses,
-        "openapi_extra": {**_body(body, bodies), "parameters": _parameters(query)},
+        "openapi_extra": {**(_CONTENT if content else _body(body, bodies)), "parameters": _parameters(query)},
     }
 
 
@@ -97,15 +105,19 @@ def _body(model: type[WireRequest] | None, bodies: Mapping[str, Any] | None) -> 
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
-def _parameters(query: type[PageQuery] | None) -> list[dict[str, Any]]:
+def _parameters(query: type[WireRequest] | None) -> list[dict[str, Any]]:
     if query is None:
         return []
     schema = query.model_json_schema()
-    return [_parameter(name, field, schema.get("$defs", {})) for name, field in schema["properties"].items()]
+    required = schema.get("required", [])
+    return [
+        {**_parameter(name, field, schema.get("$defs", {})), "required": name in required}
+        for name, field in schema["properties"].items()
+    ]
 
 
 def _parameter(name: str, field: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
-    parameter = {"name": name, "in": "query", "required": False, "description": field.pop("description", "")}
+    parameter = {"name": name, "in": "query", "description": field.pop("description", "")}
     kinds = [kind for kind in field.pop("anyOf", []) if kind.get("type") != "null"]
     merged = {**(kinds[0] if kinds else {}), **field}
     if "$ref" in merged:

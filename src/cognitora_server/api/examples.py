@@ -161,6 +161,8 @@ ESTIMATE: Mapping[str, Any] = {
     "timeout_seconds": 7200,
 }
 
+FILE_WRITTEN: Mapping[str, Any] = {"path": "/workspace/data.csv", "size": 1048576}
+
 ABOUT: Mapping[str, Any] = {
     "name": "Cognitora",
     "version": "0.1.0",

@@ -26,6 +26,7 @@ Runs untrusted commands in sealed sandboxes.
 TAGS = [
     {"name": "containers", "description": "The sealed computers."},
     {"name": "executions", "description": "Commands run in them."},
+    {"name": "files", "description": "Files in them."},
     {"name": "estimate", "description": "What they would cost."},
     {"name": "server", "description": "The server itself; no key is needed."},
 ]

@@ -5,6 +5,7 @@ Every verb raises errors of `domain.errors`; another account's resource raises N
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -72,6 +73,14 @@ class Executions(Protocol):
         ...
 
 
+class Files(Protocol):
+    """The verbs on files."""
+
+    async def write(self, account_id: str, container_id: str, path: str, content: AsyncIterator[bytes]) -> int:
+        """Write a file; return its size in bytes."""
+        ...
+
+
 class Keys(Protocol):
     """Who may come in."""
 
@@ -127,6 +136,7 @@ class Services:
 
     containers: Containers
     executions: Executions
+    files: Files
     keys: Keys
     idempotency: Idempotency
     health: Health

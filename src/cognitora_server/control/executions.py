@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from cognitora_server.domain.clock import Clock
-from cognitora_server.domain.errors import Conflict, GuestError, InvalidRequest, NotFound
+from cognitora_server.domain.errors import Conflict, GuestError, NotFound
 from cognitora_server.domain.executions import (
     Execution,
     ExecutionFilter,
@@ -19,17 +19,12 @@ from cognitora_server.guest import ProcessSpec
 from cognitora_server.settings import Settings
 from cognitora_server.store import Store
 
+from .access import usable_container, why_ended
 from .live import Live
 from .output import OutputCollector, head_and_tail
 from .processes import ExecutionRunner
 from .reconciler import Reconciler
-from .uploads import upload
-
-
-class FileRejected(InvalidRequest):
-    """A file could not be written in the container."""
-
-    code = "file_rejected"
+from .uploads import FileRejected, upload
 
 
 class Executions:
@@ -49,13 +44,13 @@ class Executions:
 
         It goes on, and is recorded, if the caller goes away. Raises NotFound, Conflict, FileRejected.
         """
-        live = await self._live(account_id, container_id)
+        live = await usable_container(self._store, self._reconciler.live, account_id, container_id)
         execution = self._new(live, request)
         if not live.ready.is_set():
             await self._store.executions.add(replace(execution, status=ExecutionStatus.QUEUED, started_at=None))
             if not await live.usable():
-                await self._runner.reject(execution, f"The container ended before this could run: {_why(live)}")
-                raise Conflict(f"The container ended before the command could run. {_why(live)}")
+                await self._runner.reject(execution, f"The container ended before this could run: {why_ended(live)}")
+                raise Conflict(f"The container ended before the command could run. {why_ended(live)}")
             await self._store.executions.change(
                 execution.id, status=ExecutionStatus.RUNNING, started_at=self._clock.now()
             )
@@ -80,16 +75,6 @@ class Executions:
     async def _container(self, account_id: str, container_id: str) -> None:
         if await self._store.containers.get(container_id, account_id) is None:
             raise NotFound(f"There is no container {container_id!r} in this account.")
-
-    async def _live(self, account_id: str, container_id: str) -> Live:
-        live = self._reconciler.live.get(container_id)
-        if live is not None and live.container.account_id == account_id and not live.end_wanted.is_set():
-            return live
-        container = await self._store.containers.get(container_id, account_id)
-        if container is None:
-            raise NotFound(f"There is no container {container_id!r} in this account.")
-        why = container.end.message if container.end and container.end.message else "Create another one."
-        raise Conflict(f"The container has ended ({container.status}): nothing can run in it. {why}")
 
     def _new(self, live: Live, request: ExecutionRequest) -> Execution:
         container, now = live.container, self._clock.now()
@@ -127,14 +112,9 @@ class Executions:
         except GuestError as error:
             await self._runner.reject(execution, error.message)
             if live.end_wanted.is_set() or live.end is not None:
-                raise Conflict(f"The container ended before the command could run. {_why(live)}") from error
+                raise Conflict(f"The container ended before the command could run. {why_ended(live)}") from error
             raise FileRejected(f"{error.message} The command was not run.", reason=error.guest_code) from error
         try:
             return await self._runner.run(live, execution, spec, OutputCollector(limit))
         finally:
             live.active_at = self._clock.now()
-
-
-def _why(live: Live) -> str:
-    end = live.end or live.container.wanted_end
-    return f"{end.status}: {end.message or end.reason}" if end else "It was asked to end."

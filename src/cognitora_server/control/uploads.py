@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from cognitora_server.domain.containers import MIB
-from cognitora_server.domain.errors import GuestError, GuestUnreachable
+from cognitora_server.domain.errors import GuestError, GuestUnreachable, InvalidRequest
 from cognitora_server.domain.executions import FileUpload
 
 from .live import Live
 
 #: From this size on a file goes through the inbox: the guest reads it from the host's disk, which is much faster.
 _INBOX_FROM_BYTES = 4 * MIB
+
+
+class FileRejected(InvalidRequest):
+    """A file could not be written in the container."""
+
+    code = "file_rejected"
 
 
 async def upload(live: Live, files: Sequence[FileUpload], directory: str) -> None:
@@ -34,16 +41,32 @@ async def upload(live: Live, files: Sequence[FileUpload], directory: str) -> Non
 
 
 async def _write(live: Live, file: FileUpload, directory: str) -> None:
-    guest, inbox = live.guest, live.sandbox.inbox if live.sandbox else None
-    if guest is None:
+    if live.guest is None:
         raise GuestUnreachable
-    if inbox is None or len(file.content) < _INBOX_FROM_BYTES:
-        await guest.write_file(file.name, file.content, cwd=directory, user=live.process_defaults.user)
+    if len(file.content) < _INBOX_FROM_BYTES:
+        user = live.process_defaults.user
+        await live.guest.write_file(file.name, file.content, cwd=directory, user=user)
         return
-    source = secrets.token_hex(16)
-    path = Path(inbox) / source
-    try:
+    async with inbox_file(live) as path:
         await asyncio.to_thread(path.write_bytes, file.content)
-        await guest.write_file(file.name, cwd=directory, user=live.process_defaults.user, source=source)
+        await write_from_inbox(live, path, file.name, directory)
+
+
+@asynccontextmanager
+async def inbox_file(live: Live) -> AsyncIterator[Path]:
+    """Give the path of a new file on the host that the guest can read; it is removed afterwards."""
+    if live.sandbox is None:
+        raise GuestUnreachable
+    path = Path(live.sandbox.inbox) / secrets.token_hex(16)
+    try:
+        yield path
     finally:
         await asyncio.to_thread(path.unlink, True)
+
+
+async def write_from_inbox(live: Live, source: Path, name: str, directory: str) -> None:
+    """Have the guest copy a file of its inbox to `name`, whole or not at all. Raises GuestError."""
+    if live.guest is None:
+        raise GuestUnreachable
+    user = live.process_defaults.user
+    await live.guest.write_file(name, cwd=directory, user=user, source=source.name)

@@ -53,8 +53,8 @@ class Sandbox(Protocol):
         ...
 
     @property
-    def inbox(self) -> str | None:
-        """A host folder that the guest reads at its inbox, for large uploads; None where there is none."""
+    def inbox(self) -> str:
+        """A host folder that the guest reads at its inbox, for large uploads."""
         ...
 
     async def wait(self) -> SandboxExit:

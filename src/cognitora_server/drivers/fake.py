@@ -56,7 +56,7 @@ class FakeSandbox:
         return connect_path(self._socket)
 
     @property
-    def inbox(self) -> str | None:
+    def inbox(self) -> str:
         """The folder that the agent reads from."""
         return str(self._folder / "inbox")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,7 +23,7 @@ from cognitora_server.domain.containers import (
     Resources,
 )
 from cognitora_server.domain.credits import Cost, Prices, cost
-from cognitora_server.domain.errors import IdempotencyConflict, NotFound
+from cognitora_server.domain.errors import IdempotencyConflict, NotFound, TooLarge
 from cognitora_server.domain.executions import Execution, ExecutionFilter, ExecutionRequest, ExecutionStatus, Output
 from cognitora_server.domain.ids import CONTAINER, EXECUTION, new_id
 from cognitora_server.domain.pages import Listing, Page
@@ -173,6 +174,22 @@ class FakeHealth:
 
 
 @dataclass
+class FakeFiles:
+    """Keeps what is written, of files of up to 1 MiB."""
+
+    written: dict[str, bytes] = field(default_factory=dict)
+
+    async def write(self, account_id: str, container_id: str, path: str, content: AsyncIterator[bytes]) -> int:
+        kept = b""
+        async for chunk in content:
+            kept += chunk
+            if len(kept) > 1 << 20:
+                raise TooLarge("The file does not fit.")
+        self.written[path] = kept
+        return len(kept)
+
+
+@dataclass
 class Fakes:
     """All of them together."""
 
@@ -181,10 +198,20 @@ class Fakes:
     executions: FakeExecutions
     idempotency: FakeIdempotency
     health: FakeHealth
+    files: FakeFiles = field(default_factory=FakeFiles)
 
     def services(self, **settings: Any) -> Services:
         chosen = Settings.model_construct(**settings)
-        return Services(self.containers, self.executions, FakeKeys(), self.idempotency, self.health, chosen, self.clock)
+        return Services(
+            self.containers,
+            self.executions,
+            self.files,
+            FakeKeys(),
+            self.idempotency,
+            self.health,
+            chosen,
+            self.clock,
+        )
 
     def add_container(self, account_id: str = "acc_1", **changes: object) -> Container:
         request = ContainerRequest("python:3.11", Resources(1, 512), 10.0)

@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from cognitora_server.api import containers, create_app, estimates, executions, service
+from cognitora_server.api import containers, create_app, estimates, executions, files, service
 from cognitora_server.api.app import BASE_PATH
 from cognitora_server.api.write_openapi import document_text
 
@@ -43,7 +43,7 @@ def test_every_route_is_in_it(fakes: Fakes) -> None:
 
 
 def routes_of(app: FastAPI) -> Iterator[tuple[str, str]]:
-    for prefix, module in ((BASE_PATH, containers), (BASE_PATH, estimates), (BASE_PATH, executions), ("", service)):
+    for prefix, module in (*((BASE_PATH, noun) for noun in (containers, estimates, executions, files)), ("", service)):
         for route in module.router.routes:
             assert isinstance(route, APIRoute)
             for method in route.methods or ():
@@ -125,8 +125,9 @@ async def test_the_examples_are_true(
     status = next(status for status in ("200", "201") if status in operation["responses"])
     example = operation["responses"][status]["content"]["application/json"]["example"]
     bodies = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("examples", {})
+    query = {"path": "/workspace/data.csv"} if path.endswith("/files") else {}
     for body in [item["value"] for item in bodies.values()] or [None]:
-        answer = await client.request(method.upper(), f"http://test{url}", json=body)
+        answer = await client.request(method.upper(), f"http://test{url}", json=body, params=query)
         assert answer.status_code == int(status), answer.text
         assert shape(answer.json()) == shape(example)
 

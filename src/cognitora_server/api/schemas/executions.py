@@ -12,26 +12,18 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from ...domain.executions import ExecutionFilter, ExecutionRequest, ExecutionStatus, FileUpload
-from .base import Seconds, Text, WireRequest, bounded, clean_text, wrong
+from .base import Seconds, Text, WireRequest, clean_text, wrong
 from .listing import PageQuery, choice
-from .processes import MAX_PATH_BYTES, Command, Environment, Folder
+from .processes import Command, Environment, Folder, file_path
 
 MAX_FILES = 10_000
-
-
-def _path(value: str) -> str:
-    if not value:
-        raise wrong("must not be empty")
-    if value.rsplit("/", 1)[-1] in ("", ".", ".."):
-        raise wrong("must name a file, not a folder")
-    return bounded(value, "", MAX_PATH_BYTES)
 
 
 class FileIn(WireRequest):
     """A file to write before the command starts."""
 
     name: Annotated[
-        Text, AfterValidator(_path), Field(description="Its path; relative ones land in the working directory.")
+        Text, AfterValidator(file_path), Field(description="Its path; relative ones land in the working directory.")
     ]
     content: Annotated[Text, Field(description="Its content, as text or in base64.")]
     encoding: Literal["string", "base64"] = "string"

@@ -63,3 +63,12 @@ Command = Annotated[
 ]
 Environment = Annotated[dict[Text, Text], Field(max_length=MAX_VARIABLES), AfterValidator(_environment)]
 Folder = Annotated[Text, AfterValidator(_folder)]
+
+
+def file_path(value: str) -> str:
+    """Return the path of a file, if it can be one."""
+    if not value:
+        raise wrong("must not be empty")
+    if value.rsplit("/", 1)[-1] in ("", ".", ".."):
+        raise wrong("must name a file, not a folder")
+    return bounded(value, "", MAX_PATH_BYTES)

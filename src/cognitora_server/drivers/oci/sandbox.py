@@ -48,7 +48,7 @@ class OciSandbox:
         return connect_path(self._socket)
 
     @property
-    def inbox(self) -> str | None:
+    def inbox(self) -> str:
         """The folder that the guest sees, read-only, as its inbox."""
         return str(self._folder.inbox)
 
