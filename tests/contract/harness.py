@@ -143,7 +143,7 @@ async def healthy(sandbox: Sandbox, seconds: float = 10) -> None:
     """Return if the guest agent answers. Raises GuestUnreachable."""
     client = GuestClient(sandbox.guest_socket)
     try:
-        await client.wait_ready(seconds)
+        await client.ping(seconds)
     finally:
         await client.close()
 

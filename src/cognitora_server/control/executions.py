@@ -51,13 +51,17 @@ class Executions:
             if not await live.usable():
                 await self._runner.reject(execution, f"The container ended before this could run: {why_ended(live)}")
                 raise Conflict(f"The container ended before the command could run. {why_ended(live)}")
-            await self._store.executions.change(
-                execution.id, status=ExecutionStatus.RUNNING, started_at=self._clock.now()
-            )
+            execution = replace(execution, started_at=self._clock.now())
+            # Written while it starts: what is written at its end comes after.
+            live.hold(self._mark_running(execution))
         else:
             await self._store.executions.add(execution)
         live.active_at = self._clock.now()
         return await asyncio.shield(live.hold(self._work(live, execution, request)))
+
+    async def _mark_running(self, execution: Execution) -> Execution:
+        changes = {"status": ExecutionStatus.RUNNING, "started_at": execution.started_at}
+        return await self._store.executions.change(execution.id, **changes) or execution
 
     async def get(self, account_id: str, execution_id: str) -> Execution:
         """Return an execution. Raises NotFound."""

@@ -114,14 +114,16 @@ class Lifecycle:
 
     async def _start(self) -> asyncio.Task[Execution] | None:
         live = self._live
-        await live.change(status=ContainerStatus.STARTING, updated_at=self._shop.clock.now())
+        # Written while the sandbox boots: nothing waits for this but what is written next.
+        marked = asyncio.create_task(live.change(status=ContainerStatus.STARTING, updated_at=self._shop.clock.now()))
         image = await self._shop.images.ensure(ImageReference.parse(live.container.image), self._report)
         driver = self._shop.drivers.choose(live.container.isolation_requested)
         live.driver = driver
         async with self._shop.starts:
             spec = SandboxSpec(live.container.id, image, live.container.resources, live.container.networking)
             live.process_defaults = ProcessDefaults.of(image)
-            await self._connect(await driver.create(spec))
+            self._connect(await driver.create(spec))
+        await marked
         command = main_command(live.container, image)
         main = self._main_execution(command) if command else None
         await self._mark_running(image, driver, main)
@@ -132,11 +134,10 @@ class Lifecycle:
         # Progress is worth showing, not worth keeping: the record has it, the store does not.
         self._live.show_progress(str(progress))
 
-    async def _connect(self, sandbox: Sandbox) -> None:
+    def _connect(self, sandbox: Sandbox) -> None:
         live = self._live
         live.sandbox = sandbox
         live.guest = GuestClient(sandbox.guest_socket)
-        await live.guest.wait_ready(self._shop.settings.start_timeout_seconds)
 
     async def _mark_running(self, image: Image, driver: Driver, main: Execution | None) -> None:
         live, now = self._live, self._shop.clock.now()
@@ -201,7 +202,7 @@ class Lifecycle:
             sandbox = await live.driver.recover(container.id, handle.get("sandbox", {}))
         except SandboxGone as error:
             raise DriverError(f"Its sandbox ended while the server was down. {error.message}") from error
-        await self._connect(sandbox)
+        self._connect(sandbox)
         live.ready.set()
         main = await self._shop.store.executions.main_of(container.id)
         for execution in await self._shop.store.executions.unfinished(container.id):

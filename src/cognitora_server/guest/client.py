@@ -15,14 +15,13 @@ from cognitora_server.domain.errors import GuestError, GuestUnreachable
 from .frames import Frame, read_frames
 from .process import Process, ProcessSpec, process_of
 
-PROTOCOL = 1
+PROTOCOL = "1"
 
 _BASE = "http://guest/v1"
 _MAX_ANSWER = 1 << 20
 _QUICK = aiohttp.ClientTimeout(total=30, sock_connect=5)
 _FOLLOW = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)  # keepalives come every 15 s
 _UPLOAD = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=300)
-_READY_INTERVAL = 0.002
 _MAX_MESSAGE = 500
 
 
@@ -39,21 +38,6 @@ class GuestClient:
     async def close(self) -> None:
         """Close the connections. What runs inside goes on. Idempotent."""
         await self._session.close()
-
-    async def wait_ready(self, timeout_seconds: float) -> None:
-        """Return once the agent answers and speaks our protocol. Raises GuestUnreachable after the timeout."""
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                while True:
-                    try:
-                        answer = await self._call("GET", "/health")
-                        break
-                    except GuestUnreachable:
-                        await asyncio.sleep(_READY_INTERVAL)
-        except TimeoutError as error:
-            raise GuestUnreachable(f"The guest agent did not answer within {timeout_seconds:g} s.") from error
-        if answer.get("protocol") != PROTOCOL:
-            raise GuestError("The guest agent speaks another version of the protocol.", guest_code="protocol")
 
     async def ping(self, timeout_seconds: float) -> None:
         """Return when the agent has answered. Raises GuestUnreachable after the timeout."""
@@ -112,11 +96,17 @@ class GuestClient:
     async def _request(self, method: str, path: str, **kw: Any) -> AsyncIterator[aiohttp.ClientResponse]:
         try:
             async with self._session.request(method, _BASE + path, allow_redirects=False, **kw) as response:
+                _check_protocol(response)
                 if response.status >= 400:
                     raise _error(response.status, await _json(response))
                 yield response
         except (aiohttp.ClientError, OSError) as error:
             raise GuestUnreachable(f"The guest agent does not answer: {error!r:.200}") from error
+
+
+def _check_protocol(response: aiohttp.ClientResponse) -> None:
+    if response.headers.get("Cognitora-Guest-Protocol") != PROTOCOL:
+        raise GuestError("The guest agent speaks another version of the protocol.", guest_code="protocol")
 
 
 async def _json(response: aiohttp.ClientResponse) -> dict[str, Any]:
