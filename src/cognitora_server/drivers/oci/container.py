@@ -19,7 +19,7 @@ from cognitora_server.drivers.oci.layout import SOCKET_NAME, SandboxFolder
 from cognitora_server.drivers.oci.ready import finish
 from cognitora_server.host.cgroups import Cgroup, Limits
 from cognitora_server.host.idmaps import UserNamespace
-from cognitora_server.host.mounts import MountFlag, mount_overlay, unmount_below
+from cognitora_server.host.mounts import MountFlag, mount_overlay, unmount, unmount_below
 from cognitora_server.host.sockets import listen_at
 
 # What strangers wrote into a layer's attributes must not lead elsewhere; nothing has to survive a crash.
@@ -70,7 +70,7 @@ class ContainerDriver(OciDriver):
         write_meminfo(folder, spec)
         await finish(asyncio.to_thread(_mount_root, folder, layers, users))
         idmap = users.idmap if users else None
-        config = specification(spec, folder, self._guest, cgroup.sandbox_path, idmap)
+        config = specification(spec, folder, self._guest.shown, cgroup.sandbox_path, idmap)
         (folder.bundle / "config.json").write_text(json.dumps(config))
 
     async def _run(self, spec: SandboxSpec, folder: SandboxFolder, cgroup: Cgroup) -> int:
@@ -129,6 +129,7 @@ def _map_owners(folder: SandboxFolder, layers: Sequence[Path], users: UserNamesp
         target.mkdir(parents=True)
         users.show(layer, target)
         shown.append(target)
+    unmount(folder.shown_inbox)
     users.show(folder.inbox, folder.shown_inbox)
     for path in (folder.upper, *folder.etc.iterdir()):
         os.chown(path, first, first)

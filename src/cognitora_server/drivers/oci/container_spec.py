@@ -24,7 +24,7 @@ _MASKED = (
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
 )
-_READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+_READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/sys/fs/cgroup")
 
 _NAMESPACES = ("pid", "network", "ipc", "uts", "mount", "cgroup")
 _MEMINFO = "meminfo"
@@ -51,7 +51,7 @@ def specification(spec: SandboxSpec, folder: SandboxFolder, guest: Path, cgroup:
         "root": {"path": str(folder.rootfs), "readonly": False},
         # The listening socket comes as descriptor 3: the guest never sees a path to it.
         "process": oci.process(spec, "fd:3", (), oci.CAPABILITIES),
-        "mounts": _mounts(spec, folder, guest, folder.shown_inbox if idmap else folder.inbox),
+        "mounts": _mounts(spec, folder, guest),
         "linux": linux,
     }
 
@@ -66,7 +66,7 @@ def write_meminfo(folder: SandboxFolder, spec: SandboxSpec) -> None:
     path.chmod(0o444)
 
 
-def _mounts(spec: SandboxSpec, folder: SandboxFolder, guest: Path, inbox: Path) -> list[oci.Json]:
+def _mounts(spec: SandboxSpec, folder: SandboxFolder, guest: Path) -> list[oci.Json]:
     closed = ("nosuid", "noexec", "nodev")
     shm = f"size={oci.shared_memory_bytes(spec.resources)}"
     return [
@@ -77,7 +77,7 @@ def _mounts(spec: SandboxSpec, folder: SandboxFolder, guest: Path, inbox: Path) 
         _mount("sysfs", "/sys", *closed, "ro"),
         _mount("cgroup", "/sys/fs/cgroup", *closed, "ro"),
         oci.bind(folder.etc / _MEMINFO, "/proc/meminfo", "ro", "noexec"),
-        *oci.guest_mounts(guest, inbox),
+        *oci.guest_mounts(guest, folder.shown_inbox),
         *oci.etc_mounts(folder),
     ]
 

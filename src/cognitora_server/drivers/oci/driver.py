@@ -18,7 +18,7 @@ from cognitora_server.domain.errors import CognitoraError, DriverError, SandboxG
 from cognitora_server.domain.ids import CONTAINER, is_id
 from cognitora_server.domain.images import Image
 from cognitora_server.drivers.base import Driver, SandboxSpec
-from cognitora_server.drivers.oci.guest_folder import prepare_guest_folder
+from cognitora_server.drivers.oci.guest_folder import GuestFolder
 from cognitora_server.drivers.oci.layout import SOCKET_NAME, SandboxFolder
 from cognitora_server.drivers.oci.ready import ReadyFolders, finish, remove_folder
 from cognitora_server.drivers.oci.sandbox import OciSandbox
@@ -74,7 +74,7 @@ class OciDriver(Driver):
         self._host = host
         # As the kernel's list of mounts names it.
         self._root = Path(os.path.realpath(host.root))
-        self._guest = self._root / "guest"
+        self._guest = GuestFolder(self._root)
         self._groups: Cgroups | None = None
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -90,12 +90,13 @@ class OciDriver(Driver):
             self._cgroups().prepare()
         except CgroupsUnavailable as error:
             raise DriverError(f"Nothing can be limited on this host: {error}.") from error
-        await asyncio.to_thread(prepare_guest_folder, self._guest, self._host.agent)
+        await asyncio.to_thread(self._guest.prepare, self._host.agent)
         await self._host.ready.start()
 
     async def stop(self) -> None:
         """Remove prepared disks, and the control group if no sandbox is left in it."""
         await self._host.ready.stop()
+        self._guest.remove()
         self._cgroups().remove()
 
     async def create(self, spec: SandboxSpec) -> OciSandbox:

@@ -52,7 +52,7 @@ class GvisorDriver(OciDriver):
         oci.write_etc(folder, spec)
         # gVisor takes the number of processors that it shows from its group; the real limit comes after the boot.
         cgroup.limit_cpu(max(_FEWEST_PROCESSORS, oci.processors(spec.resources)))
-        config = specification(spec, folder, root, self._guest, cgroup.sandbox_path)
+        config = specification(spec, folder, root, self._guest.shown, cgroup.sandbox_path)
         (folder.bundle / "config.json").write_text(json.dumps(config))
 
     async def _run(self, spec: SandboxSpec, folder: SandboxFolder, cgroup: Cgroup) -> int:
@@ -107,7 +107,7 @@ def specification(spec: SandboxSpec, folder: SandboxFolder, root: Path, guest: P
             # gVisor would put a tmpfs, which takes memory, over an empty /tmp. This one is unmounted by the agent
             # and so brings forth the disk's /tmp.
             _tmpfs("/tmp", "mode=1777"),  # noqa: S108
-            *oci.guest_mounts(guest, folder.inbox),
+            *oci.guest_mounts(guest, folder.shown_inbox),
             *oci.etc_mounts(folder),
             oci.bind(folder.sockets, GUEST_SOCKETS, "rw", "noexec"),
         ],

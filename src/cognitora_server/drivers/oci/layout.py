@@ -75,7 +75,7 @@ class SandboxFolder:
 
     @property
     def shown_inbox(self) -> Path:
-        """The inbox with the guest's root as its owner, where that is not the host's."""
+        """The inbox as the guest gets it: mounted read-only, and with the guest's root as its owner."""
         return self.path / "inbox-shown"
 
     @property

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from cognitora_server.drivers.oci.layout import SandboxFolder
 from cognitora_server.host.disks import DiskTools, abandon_disk, mount_disk
-from cognitora_server.host.mounts import mounts, unmount_below
+from cognitora_server.host.mounts import MountFlag, bind, mounts, unmount_below
 
 Value = TypeVar("Value")
 
@@ -79,6 +79,7 @@ class ReadyFolders:
         self._disks.create(folder.image, size_gb)
         mount_disk(folder.image, folder.disk)
         folder.fill_disk()
+        bind(folder.inbox, folder.shown_inbox, MountFlag.RDONLY | MountFlag.NOSUID | MountFlag.NODEV)
         return folder
 
     async def _keep_full(self) -> None:

@@ -90,8 +90,10 @@ def seccomp() -> dict[str, Any]:
             _allow("clone", {"index": 0, "value": _NEW_NAMESPACES, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}),
             # Its flags lie in memory, where no filter sees them; libraries go on with clone.
             {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno.ENOSYS},
-            # The kernel's cryptography (a source of holes) and the sockets to a hypervisor are nobody's need.
-            _allow("socket", _not(_AF_VSOCK), _not(_AF_ALG)),
+            # The kernel's cryptography (a source of holes), NFC and the sockets to a hypervisor are nobody's need.
+            # Two rules: conditions on the same argument in one rule are alternatives.
+            _allow("socket", {"index": 0, "value": _AF_ALG, "op": "SCMP_CMP_LT"}),
+            _allow("socket", {"index": 0, "value": _AF_VSOCK, "op": "SCMP_CMP_GT"}),
         ],
     }
 
@@ -102,7 +104,3 @@ def _allow(name: str, *conditions: dict[str, Any]) -> dict[str, Any]:
 
 def _is(index: int, value: int) -> dict[str, Any]:
     return {"index": index, "value": value, "op": "SCMP_CMP_EQ"}
-
-
-def _not(value: int) -> dict[str, Any]:
-    return {"index": 0, "value": value, "op": "SCMP_CMP_NE"}
