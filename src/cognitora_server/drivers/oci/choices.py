@@ -57,7 +57,7 @@ async def choose(candidates: Sequence[Path], host: OciHost, make: Maker) -> tupl
         if reason is None:
             return await _available(chosen, no_users), chosen
         reasons.append(f"{runtime.name}: {reason}")
-    return _unavailable("; ".join(reasons), "See docs/isolation.md for what containers need of a host."), None
+    return _unavailable("; ".join(reasons), "See what a host needs in docs/isolation.md."), None
 
 
 async def _why_not(host: OciHost, make: Maker, choice: Choice) -> str | None:

@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import json
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -224,8 +225,8 @@ class OciDriver(Driver):
         folder = self._root / container_id
         said = SandboxFolder(folder).read_output()
         text = f"{error}: {said}" if said else str(error)
-        for path, name in ((folder, "SANDBOX"), (self._root, "SANDBOXES")):
-            text = text.replace(str(path), name)
+        for path in (folder, self._root, self._host.data_dir, Path(sys.prefix)):
+            text = text.replace(f"{path}/", "").replace(str(path), path.name)
         return " ".join(text.split())[-_ERROR_CHARACTERS:]
 
     async def _run_command(

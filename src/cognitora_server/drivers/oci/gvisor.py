@@ -25,6 +25,7 @@ Network = Literal["none", "sandbox", "host"]
 """How gVisor gets at the network: not at all, through its own network stack, or through its namespace's."""
 
 _TECHNOLOGY = "gVisor (runsc)"
+_REMEDY = "See what a host needs in docs/isolation.md; ./quickstart installs the newest runsc it can get."
 _INSTALL = "Run ./quickstart or ./check, which install runsc, or name one with the setting 'runsc'."
 
 
@@ -137,7 +138,7 @@ async def _probe(runsc: Path | None, host: OciHost) -> Probe:
         )
     reason = await why_not(lambda trial: GvisorDriver(runsc, trial), host)
     if reason is not None:
-        return _unavailable(reason, "Install a newer runsc (./quickstart does); see docs/isolation.md.", version)
+        return _unavailable(reason, _REMEDY, version)
     return Probe(
         Isolation.GVISOR,
         available=True,
