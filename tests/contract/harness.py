@@ -161,7 +161,8 @@ async def assert_nothing_left(container_id: str) -> None:
 def leftovers(container_id: str) -> list[str]:
     """List processes, mounts, control groups and loop devices with this id in one of their names."""
     found = [f"mount {point.target}" for point in mounts() if container_id in str(point.target)]
-    found += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"**/{container_id}")]
+    # os.walk passes over what others remove meanwhile.
+    found += [f"cgroup {folder}" for folder, names, _ in os.walk("/sys/fs/cgroup") if container_id in names]
     for file in Path("/sys/block").glob("loop*/loop/backing_file"):
         found += [f"{file.parts[3]}: {text}" for text in [_text(file)] if container_id in text]
     for process in Path("/proc").glob("[0-9]*"):
