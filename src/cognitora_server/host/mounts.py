@@ -84,9 +84,7 @@ def mount(
     options = os.fsencode(data)
     if len(options) > OPTIONS_LIMIT:
         raise OSError(errno.E2BIG, "mount options too long", str(target))
-    result = _libc.mount(
-        os.fsencode(source), os.fsencode(target), fstype.encode() or None, int(flags), options or None
-    )
+    result = _libc.mount(os.fsencode(source), os.fsencode(target), fstype.encode() or None, int(flags), options or None)
     if result != 0:
         raise _failure(target)
 
