@@ -49,7 +49,8 @@ def _contenders(
     stack: ExitStack, running: RunningServer, runtime: hosts.Runtime, daemon: Docker | None, known_to_docker: str
 ) -> list[Contender]:
     label = runtime.label
-    by_agent, by_docker = f"{label}: agent alone", f"{known_to_docker}: docker exec"
+    docker_label = label if runtime.isolation == "gvisor" else known_to_docker
+    by_agent, by_docker = f"{label}: agent alone", f"{docker_label}: docker exec"
     api = stack.enter_context(hosts.client(running))
     container_id = api.create(**hosts.request(maxCostCredits=1000))
     api.exec(container_id, "true")
