@@ -99,7 +99,8 @@ def _api(stack: ExitStack, place: Path, runtime: hosts.Runtime) -> tuple[ApiClie
 def _create_and_exec(api: ApiClient, stopwatch: Stopwatch) -> None:
     api.reconnect()
     with stopwatch.running():
-        container_id = api.create(**hosts.request())
+        # What docker is given too; without it the image's own command would run beside ours: a Python.
+        container_id = api.create(**hosts.request(command=["sleep", "600"]))
         answer = api.exec(container_id, "echo", "hi")
     if answer["output"] != "hi\n":
         raise RuntimeError(f"no greeting but {answer}")

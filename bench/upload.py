@@ -1,4 +1,4 @@
-"""A file of 100 MB, sent in the JSON of an exec, beside a copy on the same disk."""
+"""A file of 100 MB, by a file call and in the JSON of an exec, beside a copy on the same disk."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -38,14 +39,13 @@ def main() -> int:
             Contender(_SYNCED, partial(_copy, source, sync=True)),
         ]
         for runtime in hosts.runscs()[:1]:
-            contenders.append(
-                _upload(stack, stack.enter_context(hosts.server(place / "gvisor", runtime)), body, runtime)
-            )
+            running = stack.enter_context(hosts.server(place / "gvisor", runtime))
+            contenders += _uploads(stack, running, content, body, runtime)
         found = hosts.first_working(
             hosts.container_runtimes(), lambda one: stack.enter_context(hosts.server(place / one.label, one)), notes
         )
         if found is not None:
-            contenders.append(_upload(stack, found[1], body, found[0]))
+            contenders += _uploads(stack, found[1], content, body, found[0])
         results, skipped = measure(contenders, options.rounds)
     report_timings("upload of 100 MB", results, [*notes, *skipped], options.json)
     return 0
@@ -53,24 +53,36 @@ def main() -> int:
 
 def _body(content: bytes) -> bytes:
     file = {"name": _NAME, "content": base64.b64encode(content).decode(), "encoding": "base64"}
-    return json.dumps({"command": ["stat", "-c", "%s", _NAME], "files": [file]}).encode()
+    return json.dumps({"command": ["true"], "files": [file]}).encode()
 
 
-def _upload(stack: ExitStack, running: RunningServer, body: bytes, runtime: hosts.Runtime) -> Contender:
+def _uploads(
+    stack: ExitStack, running: RunningServer, content: bytes, body: bytes, runtime: hosts.Runtime
+) -> list[Contender]:
     api = stack.enter_context(hosts.client(running))
     container_id = api.create(**hosts.request(maxCostCredits=1000))
     api.exec(container_id, "true")
     comparisons = (Comparison(_COPY, _AT_MOST), Comparison(_SYNCED))
-    return Contender(f"{runtime.label}: exec with the file", partial(_send, api, container_id, body), comparisons)
+
+    def by_call() -> None:
+        api.write_file(container_id, _NAME, content)
+
+    def by_exec() -> None:
+        api.exec_raw(container_id, body)
+
+    return [
+        Contender(f"{runtime.label}: {name}", partial(_send, api, container_id, send), comparisons)
+        for name, send in (("file call", by_call), ("exec with the file", by_exec))
+    ]
 
 
-def _send(api: ApiClient, container_id: str, body: bytes, stopwatch: Stopwatch) -> None:
+def _send(api: ApiClient, container_id: str, send: Callable[[], None], stopwatch: Stopwatch) -> None:
     api.reconnect()
     with stopwatch.running():
-        answer = api.exec_raw(container_id, body)
+        send()
+    answer = api.exec(container_id, "sh", "-c", f"stat -c %s {_NAME}; rm {_NAME}")
     if answer["output"] != f"{_BYTES}\n":
         raise RuntimeError(f"not uploaded: {answer}")
-    api.exec(container_id, "rm", _NAME)
 
 
 def _copy(source: Path, stopwatch: Stopwatch, *, sync: bool) -> None:

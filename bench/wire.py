@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from cognitora_server.host.sockets import connect_path, open_socket
 
@@ -80,6 +80,10 @@ class ApiClient(_Client):
     def exec_raw(self, container_id: str, body: bytes) -> Json:
         """Run what `body`, JSON already, asks for."""
         return dict(json.loads(self.call("POST", f"/api/v1/compute/containers/{container_id}/exec", body)))
+
+    def write_file(self, container_id: str, path: str, content: bytes) -> None:
+        """Write a file in a container."""
+        self.call("PUT", f"/api/v1/compute/containers/{container_id}/files?path={quote(path)}", content)
 
     def container(self, container_id: str) -> Json:
         """Return a container."""
