@@ -14,12 +14,14 @@ from pathlib import Path
 
 from bench import hosts
 from bench.timing import Stopwatch
+from cognitora_server.host.cgroups import Cgroups, Hierarchy
 from cognitora_server.host.mounts import unmount_below
 
 INSTALL = "apt-get install --no-install-recommends docker.io containerd"
 
 _START_SECONDS = 60
 _STOP_SECONDS = 30
+_CGROUP = "cognitora-bench-docker"
 _SYSTEM_FOLDERS = "/usr/bin:/usr/sbin:/bin:/sbin"
 
 # runsc's own network needs a network namespace that docker has set up; there is none without a bridge.
@@ -115,6 +117,7 @@ def docker(place: Path, runtimes: Sequence[hosts.Runtime]) -> Iterator[Docker]:
         f"--exec-root={place / 'exec'}",
         f"--pidfile={place / 'pid'}",
         f"--host=unix://{place / 's'}",
+        f"--cgroup-parent=/{_CGROUP}",
         "--bridge=none",
         "--iptables=false",
         "--ip-forward=false",
@@ -135,6 +138,7 @@ def docker(place: Path, runtimes: Sequence[hosts.Runtime]) -> Iterator[Docker]:
         finally:
             process.kill()
             unmount_below(place)
+            Cgroups(Hierarchy.detect(), _CGROUP, nested=False).remove()
 
 
 def docker_or_note(stack: ExitStack, place: Path, runtimes: Sequence[hosts.Runtime], notes: list[str]) -> Docker | None:
