@@ -102,7 +102,7 @@ async def running_services(settings: Settings, host: Host | None = None) -> Asyn
         store = stack.enter_context(Store(settings.database_url or sqlite_url(settings.data_dir)))
         host = host or build_host(settings)
         drivers = await probe(host.drivers, settings)
-        for driver in drivers.all():
+        for driver in drivers.available():
             await driver.start()
             stack.push_async_callback(driver.stop)
         await host.images.start()
@@ -122,7 +122,7 @@ async def _services(settings: Settings, store: Store, host: Host, drivers: Drive
     return Services(
         containers=Containers(store, reconciler, drivers, settings, clock),
         executions=Executions(store, reconciler, runner, settings, clock),
-        files=Files(store, reconciler, clock),
+        files=Files(store, reconciler, settings, clock),
         keys=store.keys,
         idempotency=Idempotency(store, clock),
         health=Health(store, drivers),

@@ -7,6 +7,8 @@ otherwise.
 
 from __future__ import annotations
 
+import difflib
+import os
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,6 +29,10 @@ GIB = 1 << 30
 
 DEFAULT_DATA_DIR = Path("/var/lib/cognitora")
 DEFAULT_SETTINGS_FILE = Path("/etc/cognitora/cognitora.toml")
+
+
+#: Variables of the same prefix that clients read.
+_CLIENT_VARIABLES = {"COGNITORA_API_KEY", "COGNITORA_BASE_URL", "COGNITORA_TIMEOUT"}
 
 
 class InvalidSettings(CognitoraError):
@@ -177,6 +183,7 @@ def load_settings(file: Path | None = None, **flags: Any) -> Settings:
     chosen = file or (DEFAULT_SETTINGS_FILE if DEFAULT_SETTINGS_FILE.exists() else None)
     if file is not None and not file.is_file():
         raise InvalidSettings(f"There is no settings file {file}.")
+    _check_environment()
     given = {name: value for name, value in flags.items() if value is not None}
     source = type("SettingsFromFile", (Settings,), {"model_config": SettingsConfigDict(toml_file=chosen)})
     try:
@@ -184,6 +191,15 @@ def load_settings(file: Path | None = None, **flags: Any) -> Settings:
     except (ValidationError, ValueError) as error:
         raise InvalidSettings(_explain(error, chosen)) from error
     return Settings.model_construct(**values)
+
+
+def _check_environment() -> None:
+    known = {f"COGNITORA_{name.upper()}" for name in Settings.model_fields} | _CLIENT_VARIABLES
+    for name in os.environ:
+        if name.startswith("COGNITORA_") and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, 1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise InvalidSettings(f"The environment variable {name} is no setting.{hint}")
 
 
 def _explain(error: Exception, file: Path | None) -> str:

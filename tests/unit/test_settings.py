@@ -38,6 +38,12 @@ def test_wrong_settings_are_named(tmp_path: Path, text: str, named: str) -> None
         load_settings(file)
 
 
+def test_a_misspelt_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COGNITORA_MINIMUM_ISOLATON", "container")
+    with pytest.raises(InvalidSettings, match="COGNITORA_MINIMUM_ISOLATION"):
+        load_settings()
+
+
 def test_a_settings_file_that_was_named_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(InvalidSettings, match="no settings file"):
         load_settings(tmp_path / "missing.toml")

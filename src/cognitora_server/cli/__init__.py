@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import typer
+from sqlalchemy.exc import SQLAlchemyError
 
 from cognitora_server import __version__
 from cognitora_server.domain.errors import CognitoraError
@@ -50,8 +51,15 @@ def main() -> None:
     try:
         app()
     except CognitoraError as error:
-        typer.secho(f"cognitora: {error.message}", err=True, fg=typer.colors.RED)
-        sys.exit(1)
+        _fail(error.message)
     except PermissionError as error:
-        typer.secho(f"cognitora: {error}. Run it as root, or name another --data-dir.", err=True, fg=typer.colors.RED)
-        sys.exit(1)
+        _fail(f"{error}. Run it as root, or name another --data-dir.")
+    except OSError as error:
+        _fail(f"{error}.")
+    except SQLAlchemyError as error:
+        _fail(f"The database cannot be used: {str(error).splitlines()[0]}")
+
+
+def _fail(sentence: str) -> None:
+    typer.secho(f"cognitora: {sentence}", err=True, fg=typer.colors.RED)
+    sys.exit(1)

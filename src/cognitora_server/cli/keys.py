@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from cognitora_server.domain.accounts import ApiKey
@@ -43,8 +44,9 @@ def list_keys(as_json: _JSON = False, data_dir: DataDir = None, settings_file: S
         return
     table = Table("ID", "NAME", "ACCOUNT", "BEGINS WITH", "CREATED", "REVOKED", box=None, pad_edge=False)
     for key in keys:
-        table.add_row(*(value or "" for value in _plain(key).values()))
-    Console().print(table)
+        table.add_row(*(escape(value or "") for value in _plain(key).values()))
+    console = Console()
+    console.print(table, soft_wrap=True) if not console.is_terminal else console.print(table)
 
 
 @app.command()

@@ -14,13 +14,17 @@ async def usable_container(store: Store, live_ones: LiveContainers, account_id: 
     Raises NotFound, and Conflict with why it ended.
     """
     live = live_ones.get(container_id)
-    if live is not None and live.container.account_id == account_id and not live.end_wanted.is_set():
+    if live is not None and live.container.account_id == account_id and _open(live):
         return live
     container = await store.containers.get(container_id, account_id)
     if container is None:
         raise NotFound(f"There is no container {container_id!r} in this account.")
     why = container.end.message if container.end and container.end.message else "Create another one."
     raise Conflict(f"The container has ended ({container.status}): nothing can be done in it. {why}")
+
+
+def _open(live: Live) -> bool:
+    return live.end is None and not live.end_wanted.is_set()
 
 
 def why_ended(live: Live) -> str:

@@ -107,7 +107,10 @@ class Containers:
         live = self._reconciler.live.get(container_id)
         if container.status.final or live is None or live.end_wanted.is_set():
             raise Conflict(f"The container has ended ({container.status}): its deadline cannot be changed.")
-        await live.change(timeout_seconds=seconds, expires_at=instant, expires_fixed=True, updated_at=now)
+        async with live.deadline:
+            changed = await live.change(timeout_seconds=seconds, expires_at=instant, expires_fixed=True, updated_at=now)
+        if not changed:
+            raise Conflict("The container has just ended: its deadline cannot be changed.")
         return live.container
 
     async def cancel(self, account_id: str, container_id: str) -> Container:
@@ -129,16 +132,17 @@ class Containers:
         await self.get(account_id, container_id)
         live = self._reconciler.live.get(container_id)
         if live is not None and live.main_output is not None:
-            return live.main_output.output().combined
+            return live.main_output.text()
         main = await self._store.executions.main_of(container_id)
         return main.output.combined if main is not None else ""
 
     def cost(self, container: Container) -> float:
-        """Return what a container has cost so far, in credits: nothing before it started."""
+        """Return what a container has cost so far, in credits: nothing before it started, never beyond its limit."""
         if container.started_at is None:
             return 0.0
         held: timedelta = (container.completed_at or self._clock.now()) - container.started_at
-        return cost(container.resources, held.total_seconds(), self._settings.prices).total
+        total = cost(container.resources, held.total_seconds(), self._settings.prices).total
+        return min(total, container.max_cost_credits)
 
     def estimate(self, resources: Resources, seconds: float) -> Cost:
         """Return what `resources` would cost, held for `seconds`."""

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from cognitora_server.domain.clock import Clock
-from cognitora_server.domain.errors import Conflict, GuestError, NotFound
+from cognitora_server.domain.errors import Conflict, GuestError, GuestUnreachable, NotFound
 from cognitora_server.domain.executions import (
     Execution,
     ExecutionFilter,
@@ -64,10 +64,13 @@ class Executions:
         return await self._store.executions.change(execution.id, **changes) or execution
 
     async def get(self, account_id: str, execution_id: str) -> Execution:
-        """Return an execution. Raises NotFound."""
+        """Return an execution, with what it has written so far. Raises NotFound."""
         execution = await self._store.executions.get(execution_id, account_id)
         if execution is None:
             raise NotFound(f"There is no execution {execution_id!r} in this account.")
+        live = self._reconciler.live.get(execution.container_id)
+        if live is not None and not execution.status.final and execution.id in live.outputs:
+            return replace(execution, output=live.outputs[execution.id].output())
         return execution
 
     async def list(self, account_id: str, wanted: ExecutionFilter, page: Page) -> Listing[Execution]:
@@ -113,10 +116,15 @@ class Executions:
         )
         try:
             await upload(live, request.files, spec.cwd)
+        except OSError as error:
+            await self._runner.reject(execution, "The server's disk is full.")
+            raise FileRejected("The server's disk is full: the files were not written.") from error
         except GuestError as error:
             await self._runner.reject(execution, error.message)
             if live.end_wanted.is_set() or live.end is not None:
                 raise Conflict(f"The container ended before the command could run. {why_ended(live)}") from error
+            if isinstance(error, GuestUnreachable):
+                raise
             raise FileRejected(f"{error.message} The command was not run.", reason=error.guest_code) from error
         try:
             return await self._runner.run(live, execution, spec, OutputCollector(limit))

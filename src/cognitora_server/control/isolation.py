@@ -14,11 +14,16 @@ class Drivers:
 
     def __init__(self, probed: Sequence[tuple[Driver, Probe]], default: str, minimum: str) -> None:
         self.probes = tuple(probe for _, probe in probed)
+        self._all = [driver for driver, _ in probed]
         self._available = {probe.isolation: driver for driver, probe in probed if probe.available}
         self._default = default
         self._allowed = ISOLATION_BY_STRENGTH[: ISOLATION_BY_STRENGTH.index(Isolation(minimum)) + 1]
 
     def all(self) -> list[Driver]:
+        """Return all drivers: also of those that do not work now something may be left on the host."""
+        return self._all
+
+    def available(self) -> list[Driver]:
         """Return the drivers that work here."""
         return list(self._available.values())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
@@ -73,8 +73,11 @@ class Lifecycle:
 
     async def run(self) -> None:
         """Bring the container up (or find it again), watch it, and end it."""
-        end = await self._until_end()
-        await self._finish(end)
+        try:
+            end = self._live.end or await self._until_end()
+            await self._finish(end)
+        finally:
+            await self._live.close()
 
     async def _until_end(self) -> End:
         if (wish := self._live.container.wanted_end) is not None:
@@ -117,6 +120,12 @@ class Lifecycle:
         # Written while the sandbox boots: nothing waits for this but what is written next.
         marked = asyncio.create_task(live.change(status=ContainerStatus.STARTING, updated_at=self._shop.clock.now()))
         image = await self._shop.images.ensure(ImageReference.parse(live.container.image), self._report)
+        command = main_command(live.container, image)
+        if command is None and not live.container.persistent:
+            raise ImageError(
+                f"The image {live.container.image} has no command of its own: give `command`, or make the container "
+                "persistent."
+            )
         driver = self._shop.drivers.choose(live.container.isolation_requested)
         live.driver = driver
         async with self._shop.starts:
@@ -124,7 +133,6 @@ class Lifecycle:
             live.process_defaults = ProcessDefaults.of(image)
             self._connect(await driver.create(spec))
         await marked
-        command = main_command(live.container, image)
         main = self._main_execution(command) if command else None
         await self._mark_running(image, driver, main)
         live.ready.set()
@@ -140,6 +148,10 @@ class Lifecycle:
         live.guest = GuestClient(sandbox.guest_socket)
 
     async def _mark_running(self, image: Image, driver: Driver, main: Execution | None) -> None:
+        async with self._live.deadline:
+            await self._write_running(image, driver, main)
+
+    async def _write_running(self, image: Image, driver: Driver, main: Execution | None) -> None:
         live, now = self._live, self._shop.clock.now()
         expires_at = live.container.expires_at
         if not live.container.expires_fixed:
@@ -221,8 +233,6 @@ class Lifecycle:
         gone = asyncio.create_task(live.sandbox.wait())
         silent = asyncio.create_task(self._until_silent())
         try:
-            if main is None and not live.container.persistent:
-                return _no_command(live.container)
             waits: set[asyncio.Task[Any]] = {gone, silent}
             if main is not None and not live.container.persistent:
                 waits.add(main)
@@ -252,8 +262,8 @@ class Lifecycle:
         if main.exit_code == 0:
             return End(ContainerStatus.COMPLETED, Reason.EXIT, None, 0)
         reason = Reason.EXIT if main.exit_code is not None else Reason.GUEST
-        if main.id in self._live.killed_for_memory:
-            reason = Reason.OOM
+        if (cause := self._live.causes.get(main.id)) is not None:
+            reason = cause
         message = main.error_message or f"Its command exited with code {main.exit_code}; see its logs."
         return End(ContainerStatus.FAILED, reason, message, main.exit_code)
 
@@ -263,8 +273,9 @@ class Lifecycle:
         live = self._live
         live.end = end
         live.end_known.set()
-        if live.sandbox is not None:
-            await live.change(usage=await live.sandbox.usage())
+        # Written before anything is destroyed: a server that takes over then knows how it ended.
+        usage = await live.sandbox.usage() if live.sandbox is not None else live.container.usage
+        await live.change(usage=usage, wanted_end=end)
         busy = any(not task.done() for task in live.executions)
         if busy or end.reason is not Reason.EXIT:
             await self._destroy()
@@ -274,7 +285,6 @@ class Lifecycle:
             # All is over inside: the answer need not wait for the clean-up.
             await self._publish(end)
             await self._destroy()
-        await live.close()
 
     async def _destroy(self) -> None:
         drivers = [self._live.driver] if self._live.driver else self._shop.drivers.all()
@@ -288,7 +298,7 @@ class Lifecycle:
             for task in late:
                 await _cancelled(task)
         for execution in await self._shop.store.executions.unfinished(self._live.container.id):
-            await self._shop.executions.reject(execution, f"The container ended ({end.reason}) before this did.")
+            await self._shop.executions.end_with(execution, end)
 
     async def _publish(self, end: End) -> None:
         now = self._shop.clock.now()
@@ -313,14 +323,6 @@ async def destroy(driver: Driver, container_id: str) -> None:
         _log.error("%s: could not be removed whole, will be tried again: %s", container_id, error.message)
 
 
-def _no_command(container: Container) -> End:
-    return End(
-        ContainerStatus.FAILED,
-        Reason.IMAGE,
-        f"The image {container.image} has no command of its own: give `command`, or make the container persistent.",
-    )
-
-
 def _end_of_sandbox(container: Container, gone: SandboxExit) -> End:
     if gone.oom:
         return End(
@@ -337,13 +339,8 @@ async def _already(execution: Execution) -> Execution:
 
 
 async def _cancelled(task: asyncio.Task[Result]) -> None:
-    """End a task and wait until it has."""
+    """End a task and wait until it has; how it ends does not matter any more."""
     task.cancel()
-    await _quiet(task)
-
-
-async def _quiet(task: Awaitable[object]) -> None:
-    try:
-        await task
-    except (asyncio.CancelledError, Exception) as error:
-        _log.debug("a task that is not needed any more ended with %r", error)
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()

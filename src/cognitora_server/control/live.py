@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cognitora_server.domain.containers import Container, End
+from cognitora_server.domain.containers import Container, End, Reason
 from cognitora_server.domain.executions import Execution
 from cognitora_server.domain.images import Image
 from cognitora_server.drivers.base import Driver, Sandbox
@@ -46,7 +46,11 @@ class Live:
         self.ended = asyncio.Event()
         self.end: End | None = None
         self.main_output: OutputCollector | None = None
-        self.killed_for_memory: set[str] = set()
+        self.outputs: dict[str, OutputCollector] = {}
+        #: Held by whoever reads the deadline to write it: the start, and a user's change.
+        self.deadline = asyncio.Lock()
+        #: Why an execution failed, where its exit code does not say it.
+        self.causes: dict[str, Reason] = {}
         self.executions: set[asyncio.Task[Execution]] = set()
         self.active_at = container.started_at or container.created_at
         self._store = store
@@ -54,17 +58,22 @@ class Live:
         if self._wish is not None:
             self.end_wanted.set()
 
-    async def change(self, execution: Execution | None = None, **changes: Any) -> None:
-        """Change the record (and add an execution to it), here and in the store."""
+    async def change(self, execution: Execution | None = None, **changes: Any) -> bool:
+        """Change the record (and add an execution to it), here and in the store. False: it has ended."""
         changed = await self._store.containers.change(self.container.id, execution, **changes)
         if changed is not None:
             self.container = changed
+        return changed is not None
 
     async def want_end(self, end: End) -> None:
         """Write down that the container shall end, and see to it. The first such wish counts."""
         if self._wish is None:
             self._wish = end
-            await self.change(wanted_end=end)
+            try:
+                await self.change(wanted_end=end)
+            except BaseException:
+                self._wish = None
+                raise
             self.end_wanted.set()
 
     def show_progress(self, text: str) -> None:
@@ -84,10 +93,12 @@ class Live:
 
     async def close(self) -> None:
         """Give back connections and descriptors. Idempotent."""
-        if self.guest is not None:
-            await self.guest.close()
-        if self.sandbox is not None:
-            self.sandbox.close()
+        guest, sandbox = self.guest, self.sandbox
+        self.guest = self.sandbox = None
+        if guest is not None:
+            await guest.close()
+        if sandbox is not None:
+            sandbox.close()
 
     async def usable(self) -> bool:
         """Wait until commands can run in it; False if it ended instead."""

@@ -51,8 +51,14 @@ class OutputCollector:
         """Return all so far as text; bytes that are not UTF-8 become replacement characters."""
         return Output(_text(self._combined), _text(self._stdout), _text(self._stderr), self._omitted)
 
+    def text(self) -> str:
+        """Return what both streams have written so far, as it came."""
+        return _text(self._combined)
+
     def _omit(self, count: int) -> None:
         self._omitted += count
+        if len(self._combined) >= self._limit:
+            return
         mark = f"\n[{count} bytes left out]\n".encode()
         self._combined += mark
         for stream in (self._stdout, self._stderr):

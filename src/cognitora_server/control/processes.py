@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from functools import partial
 
 from cognitora_server.domain.clock import Clock
-from cognitora_server.domain.containers import MIB, ContainerStatus, End
+from cognitora_server.domain.containers import MIB, ContainerStatus, End, Reason
 from cognitora_server.domain.errors import GuestError, GuestUnreachable
 from cognitora_server.domain.executions import TIMEOUT_EXIT_CODE, Execution, ExecutionStatus
 from cognitora_server.guest import Exit, Frame, GuestClient, Process, ProcessSpec
@@ -20,12 +21,21 @@ from .output import OutputCollector
 
 _log = logging.getLogger(__name__)
 
+#: A broken stream is taken up again so often in a row without any progress.
 _RECONNECTS = 5
+_RECONNECT_SECONDS = 0.05
+#: The guest ends what has timed out; after this long without a word it is not waited for any more.
+_GRACE_SECONDS = 15.0
 _END_WAIT_SECONDS = 15
 _SIGKILL_EXIT_CODE = 137
 
 #: What a shell would exit with.
 _START_FAILURES = {"command_not_found": 127, "not_executable": 126}
+
+#: What the image says about its own processes is wrong.
+_IMAGE_FAULTS = ("bad_user", "bad_cwd")
+
+Begin = Callable[[], AbstractAsyncContextManager[AsyncIterator[Frame]]]
 
 _ENDED_STATUS = {
     ContainerStatus.TIMEOUT: ExecutionStatus.TIMEOUT,
@@ -42,11 +52,16 @@ class ExecutionRunner:
 
     async def run(self, live: Live, execution: Execution, spec: ProcessSpec, output: OutputCollector) -> Execution:
         """Start the process (it may have been started already) and follow it to its end."""
-        return await self._to_the_end(live, execution, output, _guest(live).run(spec))
+        return await self._guarded(live, execution, output, lambda: _guest(live).run(spec))
 
     async def resume(self, live: Live, execution: Execution, output: OutputCollector) -> Execution:
         """Follow a process that an earlier server started."""
-        return await self._to_the_end(live, execution, output, _guest(live).follow(execution.id))
+        return await self._guarded(live, execution, output, lambda: _guest(live).follow(execution.id))
+
+    async def end_with(self, execution: Execution, end: End) -> Execution:
+        """Write down that the container ended before this could."""
+        status = _status_by(end)
+        return await self._finish(replace(execution, status=status, error_message=_because(end)))
 
     async def reject(self, execution: Execution, message: str, exit_code: int | None = None) -> Execution:
         """Write down that an execution could not even start."""
@@ -58,40 +73,45 @@ class ExecutionRunner:
         )  # fmt: skip
         return await self._finish(ended)
 
-    async def _to_the_end(
-        self,
-        live: Live,
-        execution: Execution,
-        output: OutputCollector,
-        stream: AbstractAsyncContextManager[AsyncIterator[Frame]],
-    ) -> Execution:
+    async def _guarded(self, live: Live, execution: Execution, output: OutputCollector, begin: Begin) -> Execution:
+        live.outputs[execution.id] = output
+        try:
+            return await self._to_the_end(live, execution, output, begin)
+        except Exception:
+            _log.exception("%s: %s failed unexpectedly", live.container.id, execution.id)
+            await self.reject(execution, "The server failed unexpectedly while this ran; its log says how.")
+            raise
+        finally:
+            live.outputs.pop(execution.id, None)
+
+    async def _to_the_end(self, live: Live, execution: Execution, output: OutputCollector, begin: Begin) -> Execution:
         kills = await _oom_kills(live)
         try:
-            process = await self._follow(live, execution, output, stream)
+            async with asyncio.timeout(_patience(execution)):
+                process = await self._follow(live, execution, output, begin)
+        except TimeoutError:
+            process = await _give_up(live, execution)
         except GuestUnreachable as error:
             return await self._finish(await _cut_short(live, execution, output, error))
         except GuestError as error:
             return await self._finish(_not_started(live, execution, output, error))
         ended = _ended(execution, process, output)
         if process.exit_code == _SIGKILL_EXIT_CODE and await _oom_kills(live) > kills:
-            live.killed_for_memory.add(execution.id)
+            live.causes[execution.id] = Reason.OOM
             ended = replace(ended, error_message=await _out_of_memory(live))
         if live.end is not None and process.exit_code != 0:  # killed with the container, not by itself
             ended = replace(ended, status=_status_by(live.end), error_message=_because(live.end))
         finished = await self._finish(ended)
-        await _forget(live, execution)
+        if not execution.main:
+            live.hold(_forget(live, finished))
         return finished
 
-    async def _follow(
-        self,
-        live: Live,
-        execution: Execution,
-        output: OutputCollector,
-        stream: AbstractAsyncContextManager[AsyncIterator[Frame]],
-    ) -> Process:
-        for _ in range(_RECONNECTS):
+    async def _follow(self, live: Live, execution: Execution, output: OutputCollector, begin: Begin) -> Process:
+        misses = 0
+        while misses < _RECONNECTS:
+            reached = output.offset
             try:
-                async with stream as frames:
+                async with begin() as frames:
                     async for frame in frames:
                         output.add(frame)
                         if isinstance(frame, Exit):
@@ -99,8 +119,9 @@ class ExecutionRunner:
             except GuestUnreachable:
                 if live.end is not None or live.end_wanted.is_set():
                     raise
-            await asyncio.sleep(0.05)
-            stream = _guest(live).follow(execution.id, output.offset)
+            misses = 0 if output.offset > reached else misses + 1
+            await asyncio.sleep(_RECONNECT_SECONDS)
+            begin = partial(_guest(live).follow, execution.id, output.offset)
         raise GuestUnreachable
 
     async def _finish(self, execution: Execution) -> Execution:
@@ -127,11 +148,27 @@ async def _oom_kills(live: Live) -> int:
     return await live.sandbox.oom_kills() if live.sandbox is not None else 0
 
 
-async def _forget(live: Live, execution: Execution) -> None:
+async def _forget(live: Live, execution: Execution) -> Execution:
+    """Free the output in the guest, after the answer: who waits for that needs nothing of this."""
     try:
         await _guest(live).forget(execution.id)
     except GuestError as error:
         _log.debug("%s: output of %s stays in the guest: %s", live.container.id, execution.id, error)
+    return execution
+
+
+def _patience(execution: Execution) -> float | None:
+    """Return how long to wait for a guest that should have ended a process by itself; None: it has no timeout."""
+    return None if execution.main else (execution.timeout_seconds or 0) + _GRACE_SECONDS
+
+
+async def _give_up(live: Live, execution: Execution) -> Process:
+    try:
+        async with asyncio.timeout(_GRACE_SECONDS):
+            await _guest(live).signal(execution.id, "KILL")
+    except (GuestError, TimeoutError) as error:
+        _log.warning("%s: %s cannot be killed: %r", live.container.id, execution.id, error)
+    return Process(execution.id, TIMEOUT_EXIT_CODE, timed_out=True)
 
 
 def _ended(execution: Execution, process: Process, output: OutputCollector) -> Execution:
@@ -154,6 +191,8 @@ def _not_started(live: Live, execution: Execution, output: OutputCollector, erro
             f"Check its spelling, or use an image that has it. ({error.message})"
         )
     output.note(message)
+    if error.guest_code in _IMAGE_FAULTS:
+        live.causes[execution.id] = Reason.IMAGE
     return replace(
         execution,
         status=ExecutionStatus.FAILED,

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 from cognitora_server.domain.containers import GIB, Container, ContainerStatus, End, Reason
 from cognitora_server.domain.credits import seconds_affordable
-from cognitora_server.domain.errors import CognitoraError
+from cognitora_server.domain.errors import DriverError
 from cognitora_server.drivers.base import Driver
 
 from .lifecycle import Lifecycle, Workshop, destroy
@@ -39,10 +40,19 @@ class Reconciler:
 
     async def start(self) -> None:
         """Find again what an earlier server left, clear away what no container owns, begin to look regularly."""
-        for container in await self._shop.store.containers.unfinished():
+        containers = await self._shop.store.containers.unfinished()
+        await self._reject_lost_executions(containers)
+        for container in containers:
             self.take_up(container)
         await self.sweep()
         self._hold(asyncio.create_task(self._look_regularly()))
+
+    async def _reject_lost_executions(self, containers: Sequence[Container]) -> None:
+        """End the executions that no container can tell about: it has ended, or had not started."""
+        alive = {container.id for container in containers if container.started_at is not None}
+        for execution in await self._shop.store.executions.unfinished():
+            if execution.container_id not in alive:
+                await self._shop.executions.reject(execution, "The server was restarted before this could run.")
 
     async def stop(self) -> None:
         """Stop following. Containers go on running; the next server finds them."""
@@ -64,22 +74,13 @@ class Reconciler:
         self._hold(asyncio.create_task(self._life_of(live)))
 
     async def _life_of(self, live: Live) -> None:
-        try:
-            await Lifecycle(live, self._shop).run()
-        except Exception:
-            _log.exception("%s: its life was cut short here; it is taken up again", live.container.id)
-            await asyncio.sleep(_RETRY_SECONDS)
-            await self._take_up_again(live)
-        else:
-            self.live.remove(live.container.id)
-
-    async def _take_up_again(self, live: Live) -> None:
-        await live.close()
-        container = await self._shop.store.containers.get(live.container.id)
-        if container is None or container.status.final:
-            self.live.remove(live.container.id)
-        else:
-            self.take_up(container)
+        while not live.ended.is_set():
+            try:
+                await Lifecycle(live, self._shop).run()
+            except Exception:
+                _log.exception("%s: its life was cut short here; it is taken up again", live.container.id)
+                await asyncio.sleep(_RETRY_SECONDS)
+        self.live.remove(live.container.id)
 
     def _hold(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
@@ -99,16 +100,20 @@ class Reconciler:
                 await self.look()
                 if looks % _SWEEP_EVERY_LOOKS == 0:
                     await self.sweep()
-            except (CognitoraError, OSError):
+            except Exception:
+                # Whatever it was, deadlines and budgets must go on being kept.
                 _log.exception("a look at the containers failed; the next one follows")
 
     async def look(self) -> None:
         """Enforce deadlines, budgets and the disk reserve; mark what is idle."""
         for live in self.live:
-            if (end := self._due(live)) is not None:
-                await live.want_end(end)
-            else:
-                await self._mark_idle(live)
+            try:
+                if (end := self._due(live)) is not None:
+                    await live.want_end(end)
+                else:
+                    await self._mark_idle(live)
+            except Exception:
+                _log.exception("%s: could not be looked at; the next look follows", live.container.id)
         await self._keep_disk_reserve()
 
     def _due(self, live: Live) -> End | None:
@@ -167,7 +172,10 @@ class Reconciler:
     async def sweep(self) -> None:
         """Clear away every sandbox, or piece of one, whose container has ended or is not known."""
         for driver in self._shop.drivers.all():
-            await self._sweep(driver)
+            try:
+                await self._sweep(driver)
+            except DriverError as error:
+                _log.warning("nothing could be swept of %s isolation: %s", driver.isolation, error.message)
 
     async def _sweep(self, driver: Driver) -> None:
         for container_id in await driver.sandboxes():

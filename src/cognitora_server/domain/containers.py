@@ -185,8 +185,3 @@ class Container:
     started_at: datetime | None = None
     completed_at: datetime | None = None
     usage: Usage = field(default_factory=Usage)
-
-    @property
-    def accepts_executions(self) -> bool:
-        """True while a command can be run in it, now or once it has started."""
-        return not self.status.final and self.wanted_end is None

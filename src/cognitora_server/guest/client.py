@@ -13,11 +13,12 @@ import orjson
 from cognitora_server.domain.errors import GuestError, GuestUnreachable
 
 from .frames import Frame, read_frames
-from .process import Process, ProcessSpec, process_of
+from .process import ProcessSpec
 
 PROTOCOL = "1"
 
 _BASE = "http://guest/v1"
+_GOOD = (200, 201, 204)
 _MAX_ANSWER = 1 << 20
 _QUICK = aiohttp.ClientTimeout(total=30, sock_connect=5)
 _FOLLOW = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)  # keepalives come every 15 s
@@ -32,7 +33,10 @@ class GuestClient:
         """Connect, when first needed, to the agent behind `socket_path`."""
         connector = aiohttp.UnixConnector(socket_path, limit=0, keepalive_timeout=300)
         self._session = aiohttp.ClientSession(
-            connector=connector, json_serialize=lambda value: orjson.dumps(value).decode(), auto_decompress=False
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            json_serialize=lambda value: orjson.dumps(value).decode(),
+            auto_decompress=False,
         )
 
     async def close(self) -> None:
@@ -59,13 +63,6 @@ class GuestClient:
         path = f"/processes/{process_id}/output?follow=true&offset={offset}"
         async with self._request("GET", path, timeout=_FOLLOW) as response:
             yield read_frames(response.content)
-
-    async def process(self, process_id: str) -> Process:
-        """Return a process's state. GuestError with code `not_found` if it was never started or was forgotten."""
-        try:
-            return process_of(await self._call("GET", f"/processes/{process_id}"))
-        except (KeyError, TypeError, ValueError) as error:
-            raise GuestError("The guest agent's answer makes no sense.", guest_code="bad_answer") from error
 
     async def forget(self, process_id: str) -> None:
         """Free the output of a process that has ended. Gone already is no error."""
@@ -97,10 +94,10 @@ class GuestClient:
         try:
             async with self._session.request(method, _BASE + path, allow_redirects=False, **kw) as response:
                 _check_protocol(response)
-                if response.status >= 400:
+                if response.status not in _GOOD:
                     raise _error(response.status, await _json(response))
                 yield response
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, RuntimeError) as error:  # RuntimeError: the session was closed meanwhile
             raise GuestUnreachable(f"The guest agent does not answer: {error!r:.200}") from error
 
 

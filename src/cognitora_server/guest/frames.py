@@ -17,8 +17,10 @@ from .process import Process, process_of
 if TYPE_CHECKING:
     from aiohttp import StreamReader
 
-MEDIA_TYPE = "application/vnd.cognitora.frames"
 MAX_PAYLOAD = 64 * 1024
+
+#: More bytes than any process can have written.
+_MAX_COUNT = 1 << 53
 
 _HEADER = struct.Struct(">BQI")
 _STDOUT, _STDERR, _EXIT, _GAP, _STARTED, _KEEPALIVE = range(1, 7)
@@ -70,8 +72,8 @@ async def read_frames(stream: StreamReader) -> AsyncIterator[Frame]:
     while True:
         try:
             kind, offset, length = _HEADER.unpack(await stream.readexactly(_HEADER.size))
-            if length > MAX_PAYLOAD:
-                raise GuestError("The guest agent sent a frame that is too long.", guest_code="bad_frame")
+            if length > MAX_PAYLOAD or offset > _MAX_COUNT:
+                raise GuestError("The guest agent sent a frame that cannot be.", guest_code="bad_frame")
             payload = await stream.readexactly(length)
         except asyncio.IncompleteReadError:
             return
@@ -80,6 +82,12 @@ async def read_frames(stream: StreamReader) -> AsyncIterator[Frame]:
             yield frame
         if kind == _EXIT:
             return
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or not 0 <= value <= _MAX_COUNT:
+        raise ValueError("not a count")
+    return value
 
 
 def _frame(kind: int, offset: int, payload: bytes) -> Frame | None:
@@ -92,7 +100,7 @@ def _frame(kind: int, offset: int, payload: bytes) -> Frame | None:
     try:
         value = orjson.loads(payload)
         if kind == _GAP:
-            return Gap(offset, max(0, int(value["omitted_bytes"])))
+            return Gap(offset, _count(value["omitted_bytes"]))
         if kind in (_STARTED, _EXIT):
             process = process_of(value)
             return Exit(process) if kind == _EXIT else Started(process)

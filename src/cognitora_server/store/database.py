@@ -100,6 +100,8 @@ def _do(connection: Connection, work: _Work) -> tuple[_Work, Any, BaseException 
         with connection.begin_nested():
             return work, work.function(connection), None
     except Exception as error:
+        if work.writes and not getattr(connection.connection.dbapi_connection, "in_transaction", True):
+            raise  # SQLite undid the whole transaction (a full disk): nobody's work was kept
         return work, None, error
 
 
@@ -110,8 +112,8 @@ def sqlite_url(data_dir: Path) -> str:
 
 def _create_engine(url: str, checkpoints: bool) -> Engine:
     if not make_url(url).get_backend_name().startswith("sqlite"):
-        return create_engine(url, pool_size=1, max_overflow=0)
-    engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+        return create_engine(url, pool_size=1, max_overflow=0, hide_parameters=True)
+    engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
