@@ -140,7 +140,7 @@ async def run(sandbox: Sandbox, argv: tuple[str, ...], *, user: str = "", second
 
 
 async def healthy(sandbox: Sandbox, seconds: float = 10) -> None:
-    """Return if the guest agent answers. Raises GuestUnreachable."""
+    """Return if the guest agent answers within `seconds`. Raises GuestUnreachable."""
     client = GuestClient(sandbox.guest_socket)
     try:
         await client.ping(seconds)
