@@ -62,7 +62,7 @@ def cases() -> list[Case]:
     """The fake, each runsc (COGNITORA_TEST_RUNSC names more, divided by colons), crun and runc."""
     named = os.environ.get("COGNITORA_TEST_RUNSC", "")
     runscs = [find_runsc(), Path(sys.executable).parents[1] / "libexec" / "runsc-debian", *map(Path, named.split(":"))]
-    found = list(dict.fromkeys(path for path in runscs if path is not None and path.is_file()))
+    found = list({path.resolve(): path for path in runscs if path is not None and path.is_file()}.values())
     return [
         Case("fake", Isolation.CONTAINER),
         *(Case(f"gvisor{number or ''}", Isolation.GVISOR, path) for number, path in enumerate(found)),

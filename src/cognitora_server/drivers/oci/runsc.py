@@ -15,6 +15,11 @@ OLDEST_YEAR = 2024
 RECENT = "20260101"
 """From about here on gVisor boots faster and stops using the processor when its sandbox is idle."""
 
+_SOURCES = {
+    "release": "gVisor's own release",
+    "module": "built here from gVisor's Go module",
+    "debian": "Debian's package",
+}
 _DATE = re.compile(r"20[2-9]\d[01]\d[0-3]\d")
 _TIMEOUT_SECONDS = 20.0
 
@@ -69,7 +74,7 @@ async def ask_version(program: Path) -> str:
 
 def notes_on(version: Version) -> list[str]:
     """Say where this runsc is from, and what a newer one would bring."""
-    notes = [f"runsc comes from {version.source}"] if version.source else []
+    notes = [f"runsc is {_SOURCES.get(version.source, version.source)}"] if version.source else []
     if version.date and version.date < RECENT:
         notes.append("a runsc of 2026 boots faster and uses no processor time while its sandbox is idle")
     return notes
