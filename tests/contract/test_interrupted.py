@@ -75,6 +75,7 @@ async def test_server_killed_in_the_middle_of_create(case: Case, data_dir: Path,
     await driver.destroy(container_id)
     await assert_nothing_left(container_id)
     assert container_id not in await driver.sandboxes()
+    await driver.stop()
 
 
 async def test_destroy_while_create_is_going_on(bench: Bench) -> None:

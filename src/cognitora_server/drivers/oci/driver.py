@@ -87,10 +87,7 @@ class OciDriver(Driver):
     async def start(self) -> None:
         """Make the folders and the control group, and begin to prepare disks. Raises DriverError."""
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            self._cgroups().prepare()
-        except CgroupsUnavailable as error:
-            raise DriverError(f"Nothing can be limited on this host: {error}.") from error
+        self._cgroups(prepared=True)
         await asyncio.to_thread(self._guest.prepare, self._host.agent)
         await self._host.ready.start()
 
@@ -157,7 +154,7 @@ class OciDriver(Driver):
 
     async def _create(self, spec: SandboxSpec) -> OciSandbox:
         deadline = time.monotonic() + self._host.start_timeout
-        cgroup = self._cgroups().group(spec.container_id)
+        cgroup = self._cgroups(prepared=True).group(spec.container_id)
         folder = await self._host.ready.take(self._root / spec.container_id, spec.resources.storage_gb)
         cgroup.create(self._limits(spec))
         await self._prepare(spec, folder, cgroup)
@@ -245,12 +242,15 @@ class OciDriver(Driver):
         finally:
             os.close(output)
 
-    def _cgroups(self) -> Cgroups:
-        if self._groups is None:
-            try:
+    def _cgroups(self, *, prepared: bool = False) -> Cgroups:
+        """Return the control groups; `prepared`: made if need be, as others may tidy up what is empty."""
+        try:
+            if self._groups is None:
                 self._groups = Cgroups(Hierarchy.detect(), self.cgroup_parent, nested=self._nested_cgroups)
-            except CgroupsUnavailable as error:
-                raise DriverError(f"Nothing can be limited on this host: {error}.") from error
+            if prepared:
+                self._groups.prepare()
+        except CgroupsUnavailable as error:
+            raise DriverError(f"Nothing can be limited on this host: {error}.") from error
         return self._groups
 
     def _lock(self, container_id: str) -> asyncio.Lock:

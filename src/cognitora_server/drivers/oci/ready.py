@@ -49,7 +49,7 @@ class ReadyFolders:
 
     async def stop(self) -> None:
         """Remove what is prepared, when the last user stops."""
-        self._users -= 1
+        self._users = max(0, self._users - 1)
         if self._users > 0:
             return
         if self._task is not None:
