@@ -39,8 +39,7 @@ def machine() -> str:
     """Say in general words what was measured on."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     kernel = re.match(r"[\d.]*\d", platform.release())
-    kvm = "KVM" if Path("/dev/kvm").exists() else "no KVM"
-    return f"{os.cpu_count()} cores, {memory:.0f} GiB, {kvm}, Linux {kernel.group() if kernel else '?'}"
+    return f"{os.cpu_count()} cores, {memory:.0f} GiB, Linux {kernel.group() if kernel else '?'}"
 
 
 def report_timings(title: str, results: Sequence[Result], notes: Sequence[str], file: Path | None) -> None:

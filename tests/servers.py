@@ -110,7 +110,7 @@ class RunningServer:
     def traces(self) -> list[str]:
         """Return everything of this server's containers that is on the host: folders, mounts, groups, processes."""
         found = [str(path) for path in (self.data_dir / "sandboxes").glob("**/cnt_*")]
-        found += [str(path) for path in Path("/sys/fs/cgroup").glob("**/cnt_*")]
+        found += [folder for folder, _, _ in os.walk("/sys/fs/cgroup")]
         found += [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if "cnt_" in line]
         for process in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):

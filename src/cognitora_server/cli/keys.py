@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from typing import Annotated
 
 import typer
@@ -17,6 +18,8 @@ from cognitora_server.domain.clock import SystemClock
 from .options import DataDir, SettingsFile, settings_of, store_of
 
 app = typer.Typer(help="Create, list and revoke API keys. Changes count at once, also for a running server.")
+
+_WIDE = 1000
 
 _JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -42,11 +45,14 @@ def list_keys(as_json: _JSON = False, data_dir: DataDir = None, settings_file: S
     if as_json:
         typer.echo(json.dumps([_plain(key) for key in keys], indent=2))
         return
-    table = Table("ID", "NAME", "ACCOUNT", "BEGINS WITH", "CREATED", "REVOKED", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("ID", no_wrap=True)
+    for heading in ("NAME", "ACCOUNT", "BEGINS WITH", "CREATED", "REVOKED"):
+        table.add_column(heading, overflow="fold")
     for key in keys:
         table.add_row(*(escape(value or "") for value in _plain(key).values()))
-    console = Console()
-    console.print(table, soft_wrap=True) if not console.is_terminal else console.print(table)
+    # Without a terminal nothing is cut or folded: scripts read whole lines.
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
 
 
 @app.command()
