@@ -33,6 +33,7 @@ from cognitora_server.domain.images import Image, ImageConfig, ImageNotFound, Im
 from cognitora_server.domain.pages import Page
 from cognitora_server.drivers.fake import FakeDriver
 from cognitora_server.drivers.oci import agent_binary
+from cognitora_server.host.images import PullProgress
 from cognitora_server.settings import Settings, load_settings
 from cognitora_server.store import Store
 from cognitora_server.store.database import sqlite_url
@@ -42,10 +43,19 @@ HOUR_CREDITS = 2.0 + 0.125 * 0.5 + 0.01
 
 
 class HostImages:
-    """Images for a driver that uses none: `host` runs on the host itself, `silent` has no command."""
+    """Images for a driver that uses none: `host` runs on the host itself, `silent` has no command.
+
+    While `hold` is set to an event, every image is being pulled until it happens.
+    """
+
+    hold: asyncio.Event | None = None
 
     async def ensure(self, reference: ImageReference, on_progress: Callable[[Any], None] | None = None) -> Image:
         command = {"host": ("sh", "-c", "echo from the image"), "silent": ()}.get(reference.repository)
+        if on_progress is not None:
+            on_progress(PullProgress("downloading", 1, 3))
+        if self.hold is not None:
+            await self.hold.wait()
         if command is None:
             raise ImageNotFound(f"There is no image {reference}.")
         config = ImageConfig(cmd=command, env={"FROM_IMAGE": "1", "PATH": "/usr/bin:/bin"})
@@ -57,6 +67,7 @@ class Control:
     """A control plane, and what it stands on."""
 
     store: Store
+    images: HostImages
     reconciler: Reconciler
     containers: Containers
     executions: Executions
@@ -100,18 +111,18 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         if opened:
             await halt(opened[-1])
         settings: Settings = load_settings(data_dir=tmp_path, minimum_isolation="container", **changes)
-        store = Store(sqlite_url(tmp_path))
+        store, images = Store(sqlite_url(tmp_path)), HostImages()
         drivers = Drivers([(driver, await driver.probe())], settings.isolation, settings.minimum_isolation)
         await driver.start()
         runner = ExecutionRunner(store, clock)
-        workshop = Workshop(store, HostImages(), drivers, runner, settings, clock, asyncio.Semaphore(4))
+        workshop = Workshop(store, images, drivers, runner, settings, clock, asyncio.Semaphore(4))
         reconciler = Reconciler(workshop)
         await reconciler.start()
         keys = await store.keys.list()
         account = keys[0].account_id if keys else (await store.keys.create("k", "default", clock.now()))[0].account_id
         containers = Containers(store, reconciler, drivers, settings, clock)
         executions = Executions(store, reconciler, runner, settings, clock)
-        opened.append(Control(store, reconciler, containers, executions, clock, account))
+        opened.append(Control(store, images, reconciler, containers, executions, clock, account))
         return opened[-1]
 
     async def halt(control: Control) -> None:
@@ -133,6 +144,19 @@ async def test_a_one_shot_runs_the_images_command_or_its_own(start: Start) -> No
         await control.create(command=("sh", "-c", "echo $FROM_IMAGE$OWN"), environment={"OWN": "2"})
     )
     assert await control.containers.logs(control.account, own.id) == "12\n"
+
+
+async def test_a_pull_is_shown_while_it_lasts(start: Start) -> None:
+    control = await start()
+    control.images.hold = asyncio.Event()
+    container = await control.create("localhost/silent", persistent=True)
+    for _ in range(500):
+        if (await control.get(container)).status is ContainerStatus.STARTING:
+            break
+        await asyncio.sleep(0.01)
+    assert (await control.get(container)).progress == "downloading, 1 of 3 layers"
+    control.images.hold.set()
+    assert (await control.running(container)).progress is None
 
 
 async def test_what_cannot_run_says_why(start: Start) -> None:

@@ -180,7 +180,7 @@ class _LineProgress:
         self._last = ""
 
     def __call__(self, progress: PullProgress) -> None:
-        line = f"{self._name}: {progress.phase}, {progress.layers_done} of {progress.layers_total} layers"
+        line = f"{self._name}: {progress}"
         if line != self._last:
             self._last = line
             print(line, file=sys.stderr)

@@ -153,4 +153,4 @@ class Containers:
         if live is None or container.status.final:
             return container
         usage = await live.sandbox.usage() if live.sandbox is not None else container.usage
-        return replace(container, usage=usage, progress=live.container.progress)
+        return replace(container, usage=usage, progress=live.progress)

@@ -120,6 +120,7 @@ class Lifecycle:
         # Written while the sandbox boots: nothing waits for this but what is written next.
         marked = asyncio.create_task(live.change(status=ContainerStatus.STARTING, updated_at=self._shop.clock.now()))
         image = await self._shop.images.ensure(ImageReference.parse(live.container.image), self._report)
+        live.progress = None
         command = main_command(live.container, image)
         if command is None and not live.container.persistent:
             raise ImageError(
@@ -139,7 +140,6 @@ class Lifecycle:
         return self._run_main(main) if main else None
 
     def _report(self, progress: object) -> None:
-        # Progress is worth showing, not worth keeping: the record has it, the store does not.
         self._live.show_progress(str(progress))
 
     def _connect(self, sandbox: Sandbox) -> None:

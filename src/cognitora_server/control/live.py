@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from cognitora_server.domain.containers import Container, End, Reason
@@ -40,6 +40,7 @@ class Live:
         self.sandbox: Sandbox | None = None
         self.guest: GuestClient | None = None
         self.process_defaults = ProcessDefaults()
+        self.progress: str | None = None
         self.ready = asyncio.Event()
         self.end_wanted = asyncio.Event()
         self.end_known = asyncio.Event()
@@ -78,7 +79,7 @@ class Live:
 
     def show_progress(self, text: str) -> None:
         """Show what the start is waiting for. Not kept in the store."""
-        self.container = replace(self.container, progress=text)
+        self.progress = text
 
     def environment(self, own: Mapping[str, str]) -> dict[str, str]:
         """Return a process's environment: the image's, over it the container's, over it its `own`."""

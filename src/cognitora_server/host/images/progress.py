@@ -21,5 +21,9 @@ class PullProgress:
     bytes_done: int = 0
     """Bytes received so far, compressed."""
 
+    def __str__(self) -> str:
+        """Say it in a few words, as a container's `progress` and the command line show it."""
+        return f"{self.phase}, {self.layers_done} of {self.layers_total} layers"
+
 
 ProgressListener = Callable[[PullProgress], None]
