@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cognitora_server.domain.containers import GIB, MIB, Resources
-from cognitora_server.domain.errors import GuestUnreachable
+from cognitora_server.domain.errors import GuestError, GuestUnreachable
 from cognitora_server.drivers.base import Sandbox, SandboxExit
 from cognitora_server.host.disks import disk_use
 
@@ -96,7 +96,18 @@ async def test_a_fork_bomb_is_bounded(real: Bench, interpreter: str) -> None:
             return
         assert result is not None
         await healthy(sandbox)
-        assert (await shell(sandbox, "echo fine")).output == "fine\n"
+        assert (await _when_there_is_room(sandbox, "echo fine")).output == "fine\n"
+
+
+async def _when_there_is_room(sandbox: Sandbox, script: str) -> Result:
+    """Run `script`, again for some seconds: gVisor lets go of the threads of ended processes a moment late."""
+    async with asyncio.timeout(15):
+        while True:
+            try:
+                return await shell(sandbox, script)
+            except GuestError as error:
+                assert "limit of processes" in str(error)
+            await asyncio.sleep(0.1)
 
 
 async def _until_one_ends(

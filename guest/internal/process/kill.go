@@ -6,9 +6,8 @@ import (
 )
 
 const (
-	stopRounds = 64
-	killRounds = 16
-	killTime   = 5 * time.Second
+	stopTime = 5 * time.Second
+	killTime = 5 * time.Second
 )
 
 // Signal sends sig to the process, or to its whole tree, and returns how many got it.
@@ -28,9 +27,8 @@ func (m *Manager) Signal(p *Process, sig syscall.Signal, wholeTree bool) int {
 // killTree stops what it finds and looks again until nothing new appears, since what is
 // stopped cannot fork; then it kills all, and whatever slipped through.
 func (m *Manager) killTree(p *Process) int {
-	deadline := time.Now().Add(killTime)
 	stopped := map[int]bool{}
-	for round := 0; round < stopRounds && time.Now().Before(deadline); round++ {
+	for deadline := time.Now().Add(stopTime); time.Now().Before(deadline); {
 		fresh := unseen(m.members(p), stopped)
 		if len(fresh) == 0 {
 			break
@@ -43,13 +41,14 @@ func (m *Manager) killTree(p *Process) int {
 	for pid := range stopped {
 		m.send([]int{pid}, syscall.SIGKILL)
 	}
-	for round := 0; round < killRounds; round++ {
+	pause := time.Millisecond
+	for deadline := time.Now().Add(killTime); time.Now().Before(deadline); pause = min(2*pause, 32*time.Millisecond) {
 		left := m.members(p)
 		if len(left) == 0 {
 			break
 		}
 		m.send(left, syscall.SIGKILL)
-		time.Sleep(time.Millisecond << min(round, 5))
+		time.Sleep(pause)
 	}
 	return len(stopped)
 }

@@ -110,18 +110,22 @@ func (m *Manager) launch(req *Request) (p *Process, err error) {
 	return launch(m.reaper, req)
 }
 
-// watch waits for the end, enforces the timeout, and publishes.
+// watch waits for the end, enforces the timeout, and publishes: after a timeout once the whole tree is gone.
 func (m *Manager) watch(p *Process, timeout time.Duration) {
+	killed := make(chan struct{})
 	if timeout > 0 {
 		timer := time.AfterFunc(time.Until(p.started.Add(timeout)), func() {
 			p.overdue.Store(true)
 			m.killTree(p)
+			close(killed)
 		})
 		defer timer.Stop()
-		defer func() { timer.Stop() }()
 	}
 	status := <-p.exited
 	at, overdue := time.Now(), p.overdue.Load()
+	if overdue {
+		<-killed
+	}
 	p.drain()
 	p.finish(newEnd(status, overdue, at))
 	m.retire(p)
