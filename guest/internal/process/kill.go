@@ -25,8 +25,10 @@ func (m *Manager) Signal(p *Process, sig syscall.Signal, wholeTree bool) int {
 }
 
 // killTree stops what it finds and looks again until nothing new appears, since what is
-// stopped cannot fork; then it kills all, and whatever slipped through.
+// stopped cannot fork; then it kills all, and whatever slipped through. The process's own
+// group goes first and in one call, which a fork bomb cannot outrun.
 func (m *Manager) killTree(p *Process) int {
+	_ = m.reaper.SignalGroup(p.pid, syscall.SIGSTOP)
 	stopped := map[int]bool{}
 	for deadline := time.Now().Add(stopTime); time.Now().Before(deadline); {
 		fresh := unseen(m.members(p), stopped)

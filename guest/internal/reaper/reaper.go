@@ -71,6 +71,17 @@ func (r *Reaper) Signal(pid int, sig syscall.Signal) error {
 	return syscall.Kill(pid, sig)
 }
 
+// SignalGroup sends sig at once to every process of the group that a child of ours leads;
+// ESRCH once that child was collected.
+func (r *Reaper) SignalGroup(pid int, sig syscall.Signal) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.waiters[pid]; !ok {
+		return syscall.ESRCH
+	}
+	return syscall.Kill(-pid, sig)
+}
+
 func (r *Reaper) loop() {
 	for {
 		err := waitAny()
