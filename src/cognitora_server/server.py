@@ -125,7 +125,7 @@ async def _services(settings: Settings, store: Store, host: Host, drivers: Drive
         files=Files(store, reconciler, settings, clock),
         keys=store.keys,
         idempotency=Idempotency(store, clock),
-        health=Health(store, drivers),
+        health=Health(store, drivers, reconciler),
         settings=settings,
         clock=clock,
     )

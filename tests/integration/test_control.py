@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from cognitora_server.control import reconciler
 from cognitora_server.control.containers import Containers
 from cognitora_server.control.executions import Executions
+from cognitora_server.control.health import Health
 from cognitora_server.control.isolation import Drivers
 from cognitora_server.control.lifecycle import Workshop
 from cognitora_server.control.processes import ExecutionRunner
@@ -314,3 +316,26 @@ async def test_what_no_container_owns_is_removed(start: Start) -> None:
     control = await start()
     assert len(control.reconciler.live) == 0
     assert await control.reconciler._shop.drivers.all()[0].sandboxes() == set()
+
+
+async def test_a_look_that_keeps_failing_is_told(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    control = await start()
+    health = Health(control.store, control.reconciler._shop.drivers, control.reconciler)
+    assert await health.ready() == []
+    monkeypatch.setattr(reconciler, "_LATE_LOOK_SECONDS", 2.0)
+    with monkeypatch.context() as broken:
+        broken.setattr(reconciler, "_free_bytes", _no_disk)
+        assert await _until(health, bool)
+    assert await _until(health, lambda problems: not problems)
+
+
+def _no_disk(folder: Path) -> int:
+    raise OSError("the disk is gone")
+
+
+async def _until(health: Health, holds: Callable[[list[str]], bool]) -> bool:
+    for _ in range(200):
+        if holds(await health.ready()):
+            return True
+        await asyncio.sleep(0.1)
+    return False

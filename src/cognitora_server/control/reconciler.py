@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -26,6 +27,8 @@ _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.5
 _SWEEP_EVERY_LOOKS = 120
 _RETRY_SECONDS = 5.0
+#: Without a whole look for this long deadlines and budgets are not kept any more.
+_LATE_LOOK_SECONDS = 30.0
 #: The meter ticks twice a second: ending this much earlier keeps the bill below the limit.
 _BUDGET_MARGIN_SECONDS = 1.0
 
@@ -37,6 +40,14 @@ class Reconciler:
         self.live = LiveContainers()
         self._shop = workshop
         self._tasks: set[asyncio.Task[None]] = set()
+        self._looked_at = time.monotonic()
+
+    def trouble(self) -> str | None:
+        """Say what keeps deadlines and budgets from being enforced; None while they are."""
+        late = time.monotonic() - self._looked_at
+        if late < _LATE_LOOK_SECONDS:
+            return None
+        return f"Deadlines and budgets were last enforced {late:.0f} s ago; the server's log says why."
 
     async def start(self) -> None:
         """Find again what an earlier server left, clear away what no container owns, begin to look regularly."""
@@ -45,6 +56,7 @@ class Reconciler:
         for container in containers:
             self.take_up(container)
         await self.sweep()
+        self._looked_at = time.monotonic()
         self._hold(asyncio.create_task(self._look_regularly()))
 
     async def _reject_lost_executions(self, containers: Sequence[Container]) -> None:
@@ -115,6 +127,7 @@ class Reconciler:
             except Exception:
                 _log.exception("%s: could not be looked at; the next look follows", live.container.id)
         await self._keep_disk_reserve()
+        self._looked_at = time.monotonic()
 
     def _due(self, live: Live) -> End | None:
         container, now = live.container, self._shop.clock.now()
