@@ -27,6 +27,8 @@ Started = TypeVar("Started")
 IMAGE = PYTHON_IMAGE
 IMAGE_STORAGE = STORAGE["COGNITORA_STORAGE_ROOT"]
 _LIBEXEC = Path(".venv/libexec")
+#: Nothing that is measured waits for room.
+_ROOM = {"COGNITORA_CPU_OVERCOMMIT": "1000", "COGNITORA_MEMORY_OVERCOMMIT": "1000", "COGNITORA_MAX_CONTAINERS": "5000"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def scratch() -> Iterator[Path]:
 @contextmanager
 def server(place: Path, runtime: Runtime) -> Iterator[RunningServer]:
     """A server of our own that uses this runtime; all its containers end with it."""
-    running = RunningServer(place, environment=runtime.environment)
+    running = RunningServer(place, environment=runtime.environment | _ROOM)
     try:
         with running:
             yield running

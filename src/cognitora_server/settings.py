@@ -102,6 +102,28 @@ class Settings(BaseSettings):
     start_timeout_seconds: int = Field(
         60, ge=5, description="How long a sandbox may take to boot and its guest agent to answer."
     )
+    host_cpu_cores: float | None = Field(
+        None, ge=0.1, description="CPU cores that this host has for containers; default: those of the machine."
+    )
+    host_memory_mb: int | None = Field(
+        None,
+        ge=64,
+        description="Memory that this host has for containers (MiB); default: the machine's less memory_reserve_mb.",
+    )
+    memory_reserve_mb: int = Field(
+        512, ge=0, description="Memory of the machine that is kept for the host itself (MiB)."
+    )
+    cpu_overcommit: float = Field(
+        8.0,
+        ge=1,
+        description="How many times the host's CPU cores running containers may ask for in all: most of them idle.",
+    )
+    memory_overcommit: float = Field(
+        1.0, ge=1, description="How many times the host's memory running containers may ask for in all."
+    )
+    max_containers: int = Field(
+        500, ge=1, description="How many containers may run at the same time; more are QUEUED until there is room."
+    )
     concurrent_starts: int = Field(4, ge=1, le=256, description="How many sandboxes are started at the same time.")
     ready_disks: int = Field(
         4,

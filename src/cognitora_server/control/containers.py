@@ -44,7 +44,7 @@ class Containers:
         self._drivers = drivers
         self._settings = settings
         self._clock = clock
-        self._host = HostCapacity()
+        self._host = HostCapacity(settings)
 
     async def create(self, account_id: str, request: ContainerRequest) -> Container:
         """Accept a container; it starts on its own. Raises what can be known at once.

@@ -42,7 +42,7 @@ class Report:
 async def report(drivers: Drivers, settings: Settings) -> Report:
     """Look at everything that running containers needs."""
     tools = await asyncio.to_thread(_tools)
-    checks = (*map(_isolation, drivers.probes), *tools, _disk(settings), _capacity())
+    checks = (*map(_isolation, drivers.probes), *tools, _disk(settings), _capacity(settings))
     try:
         chosen = drivers.choose("auto").isolation
     except IsolationUnavailable as error:
@@ -83,7 +83,9 @@ def _disk(settings: Settings) -> Check:
     return Check("disk", "ok", finding)
 
 
-def _capacity() -> Check:
-    host = HostCapacity()
+def _capacity(settings: Settings) -> Check:
+    host = HostCapacity(settings)
     limits = "v2" if Path("/sys/fs/cgroup/cgroup.controllers").exists() else "v1"
-    return Check("capacity", "ok", f"{host.cpu_cores} CPUs, {host.memory_mb} MiB of memory, control groups {limits}")
+    largest = f"one container at the most {host.cpu_cores:g} CPUs and {host.memory_mb} MiB of memory"
+    together = f"all together {host.all_cpu_cores:g} CPUs and {host.all_memory_mb:g} MiB"
+    return Check("capacity", "ok", f"{largest}, {together}; control groups {limits}")

@@ -11,36 +11,41 @@ from cognitora_server.settings import Settings
 
 
 class HostCapacity:
-    """How much this host has in all: CPU cores and MiB of memory."""
+    """What this host gives to containers: to one at the most (CPU cores, MiB), and to all that run together."""
 
-    def __init__(self) -> None:
-        self.cpu_cores = len(os.sched_getaffinity(0))
-        self.memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MIB
+    def __init__(self, settings: Settings) -> None:
+        self.cpu_cores = settings.host_cpu_cores or len(os.sched_getaffinity(0))
+        self.memory_mb = settings.host_memory_mb or max(0, _machine_memory_mb() - settings.memory_reserve_mb)
+        self.all_cpu_cores = self.cpu_cores * settings.cpu_overcommit
+        self.all_memory_mb = self.memory_mb * settings.memory_overcommit
+        self.all_containers = settings.max_containers
+
+    def check(self, wanted: Resources) -> None:
+        """Raise ResourcesUnavailable for what one container could never get, however empty the host."""
+        check_most("cpuCores", wanted.cpu_cores, self.cpu_cores)
+        check_most("memoryMb", wanted.memory_mb, self.memory_mb)
 
 
 def check_request(request: ContainerRequest, settings: Settings, host: HostCapacity) -> None:
     """Raise ResourcesUnavailable, NetworkingUnavailable or InvalidRequest for what can never work here."""
-    _check_resources(request.resources, settings, host)
+    host.check(request.resources)
+    check_most("storageGb", request.resources.storage_gb, settings.max_storage_gb)
+    check_most("gpuCount", request.resources.gpu_count, 0)
     if request.networking:
         raise NetworkingUnavailable(
             "This server cannot give containers networking yet: leave out `networking` and `portMapping`."
         )
 
 
-def _check_resources(wanted: Resources, settings: Settings, host: HostCapacity) -> None:
-    largest = {
-        "cpuCores": (wanted.cpu_cores, host.cpu_cores),
-        "memoryMb": (wanted.memory_mb, host.memory_mb),
-        "storageGb": (wanted.storage_gb, settings.max_storage_gb),
-        "gpuCount": (wanted.gpu_count, 0),
-    }
-    for name, (asked, most) in largest.items():
-        if asked > most:
-            raise ResourcesUnavailable(
-                f"`{name}` {asked:g} can never be given: the most that this server has is {most:g}.",
-                field=name,
-                largest=most,
-            )
+def check_most(field: str, asked: float, largest: float) -> None:
+    """Raise ResourcesUnavailable where a field asks for more than the largest that is ever given."""
+    if asked > largest:
+        raise ResourcesUnavailable(
+            f"`{field}` {asked:g} can never be given: the largest that this server gives a container is {largest:g}.",
+            field=field,
+            asked=asked,
+            largest=largest,
+        )
 
 
 def deadline(
@@ -65,3 +70,7 @@ def deadline(
             largest=settings.max_timeout_seconds,
         )
     return seconds, expires_at or now + timedelta(seconds=seconds), expires_at is not None
+
+
+def _machine_memory_mb() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MIB
