@@ -21,7 +21,14 @@ from cognitora_server.control.processes import ExecutionRunner
 from cognitora_server.control.reconciler import Reconciler
 from cognitora_server.control.uploads import FileRejected
 from cognitora_server.domain.clock import ManualClock
-from cognitora_server.domain.containers import Container, ContainerRequest, ContainerStatus, Reason, Resources
+from cognitora_server.domain.containers import (
+    Container,
+    ContainerChange,
+    ContainerRequest,
+    ContainerStatus,
+    Reason,
+    Resources,
+)
 from cognitora_server.domain.errors import (
     Conflict,
     InvalidRequest,
@@ -209,7 +216,7 @@ async def test_deadlines(start: Start) -> None:
     control.clock.advance(59)
     await control.reconciler.look()
     assert (await control.get(container)).status is ContainerStatus.RUNNING
-    await control.containers.update(control.account, fixed.id, 500, None)
+    await control.containers.update(control.account, fixed.id, ContainerChange(500))
     control.clock.advance(2)
     await control.reconciler.look()
     ended = await control.ended(container)
@@ -218,7 +225,7 @@ async def test_deadlines(start: Start) -> None:
     await control.reconciler.look()
     assert (await control.get(fixed)).status is ContainerStatus.RUNNING
     with pytest.raises(Conflict):
-        await control.containers.update(control.account, container.id, 500, None)
+        await control.containers.update(control.account, container.id, ContainerChange(500))
 
 
 async def test_a_container_ends_before_it_costs_more_than_allowed(start: Start) -> None:

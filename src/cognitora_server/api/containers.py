@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..domain.containers import Container, ContainerRequest, ContainerStatus
+from ..domain.containers import Container, ContainerChange, ContainerRequest, ContainerStatus
 from ..domain.ids import EXECUTION, is_id
 from . import examples
 from .answers import JsonAnswer, mirrored, mirrored_list
@@ -100,8 +100,9 @@ async def get_container(container_id: ContainerId, account: Caller, api: Api) ->
 @router.patch(
     "/containers/{container_id}",
     **documented(
-        "Change a container's deadline",
-        "`timeoutSeconds` counts from now; `expiresAt` names the instant, and goes first if both are given.",
+        "Change when a container ends",
+        "`timeoutSeconds` counts from now; `expiresAt` names the instant, and goes first if both are given. "
+        "`idleTimeoutSeconds` ends it after that long without activity.",
         answer=UpdateAnswer,
         example=examples.mirrored(examples.UPDATED),
         body=ContainerUpdate,
@@ -110,16 +111,17 @@ async def get_container(container_id: ContainerId, account: Caller, api: Api) ->
     ),
 )
 async def update_container(container_id: ContainerId, request: Request, account: Caller, api: Api) -> Response:
-    """Change a container's deadline."""
+    """Change when a container ends."""
 
-    async def update(asked: tuple[int | None, datetime | None]) -> Response:
-        changed = await api.containers.update(account.id, known_container_id(container_id), *asked)
+    async def update(asked: ContainerChange) -> Response:
+        changed = await api.containers.update(account.id, known_container_id(container_id), asked)
         return mirrored(
             UpdateOut(
                 id=changed.id,
                 status=changed.status,
                 expires_at=changed.expires_at,
                 timeout_seconds=changed.timeout_seconds,
+                idle_timeout_seconds=changed.idle_timeout_seconds,
                 updated_at=changed.updated_at,
             )
         )

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
 from ..domain.accounts import Account
 from ..domain.clock import Clock
-from ..domain.containers import Container, ContainerFilter, ContainerRequest, Resources
+from ..domain.containers import Container, ContainerChange, ContainerFilter, ContainerRequest, Resources
 from ..domain.credits import Cost
 from ..domain.executions import Execution, ExecutionFilter, ExecutionRequest
 from ..domain.pages import Listing, Page
@@ -34,10 +33,8 @@ class Containers(Protocol):
         """Return one page of the account's containers, newest first."""
         ...
 
-    async def update(
-        self, account_id: str, container_id: str, timeout_seconds: int | None, expires_at: datetime | None
-    ) -> Container:
-        """Move the deadline; `expires_at` goes before `timeout_seconds`."""
+    async def update(self, account_id: str, container_id: str, change: ContainerChange) -> Container:
+        """Move the deadline, or set another idle timeout."""
         ...
 
     async def cancel(self, account_id: str, container_id: str) -> Container:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
+from typing import Any
 
 from cognitora_server.domain.clock import Clock
 from cognitora_server.domain.containers import (
     Container,
+    ContainerChange,
     ContainerFilter,
     ContainerRequest,
     ContainerStatus,
@@ -73,12 +75,14 @@ class Containers:
             container_type=ContainerType.COMPUTE,
             resources=request.resources,
             environment=request.environment,
+            secrets=request.secrets,
             networking=request.networking,
             port_mapping=request.port_mapping,
             max_cost_credits=request.max_cost_credits,
             timeout_seconds=seconds,
             expires_at=expires_at,
             expires_fixed=fixed,
+            idle_timeout_seconds=request.idle_timeout_seconds,
             isolation_requested=request.isolation,
             name=request.name,
             metadata=request.metadata,
@@ -97,21 +101,31 @@ class Containers:
         """Return a page of the account's containers, newest first."""
         return await self._store.containers.list(account_id, wanted, page)
 
-    async def update(
-        self, account_id: str, container_id: str, timeout_seconds: int | None, expires_at: datetime | None
-    ) -> Container:
-        """Set a new deadline: so many seconds from now, or an instant. Raises NotFound, Conflict, InvalidRequest."""
+    async def update(self, account_id: str, container_id: str, change: ContainerChange) -> Container:
+        """Set a new deadline (so many seconds from now, or an instant) or idle timeout.
+
+        Raises NotFound, Conflict, InvalidRequest.
+        """
         container = await self.get(account_id, container_id)
-        now = self._clock.now()
-        seconds, instant, _ = deadline(timeout_seconds, expires_at, 0, now, self._settings)
+        changes = self._changes(change)
         live = self._reconciler.live.get(container_id)
         if container.status.final or live is None or live.end_wanted.is_set():
-            raise Conflict(f"The container has ended ({container.status}): its deadline cannot be changed.")
+            raise Conflict(f"The container has ended ({container.status}): it cannot be changed.")
         async with live.deadline:
-            changed = await live.change(timeout_seconds=seconds, expires_at=instant, expires_fixed=True, updated_at=now)
+            changed = await live.change(**changes)
         if not changed:
-            raise Conflict("The container has just ended: its deadline cannot be changed.")
+            raise Conflict("The container has just ended: it cannot be changed.")
         return live.container
+
+    def _changes(self, change: ContainerChange) -> dict[str, Any]:
+        now = self._clock.now()
+        changes: dict[str, Any] = {"updated_at": now}
+        if change.idle_timeout_seconds is not None:
+            changes["idle_timeout_seconds"] = change.idle_timeout_seconds
+        if change.timeout_seconds is not None or change.expires_at is not None:
+            seconds, instant, _ = deadline(change.timeout_seconds, change.expires_at, 0, now, self._settings)
+            changes.update(timeout_seconds=seconds, expires_at=instant, expires_fixed=True)
+        return changes
 
     async def cancel(self, account_id: str, container_id: str) -> Container:
         """End a container at once, with all that runs in it. One that has ended stays as it is. Raises NotFound."""

@@ -107,7 +107,7 @@ class Executions:
         spec = ProcessSpec(
             id=execution.id,
             argv=request.command,
-            env=live.environment(request.environment or {}),
+            env=live.environment(request.environment),
             cwd=request.working_directory or live.process_defaults.directory,
             user=live.process_defaults.user,
             timeout_ms=int((execution.timeout_seconds or 0) * 1000),

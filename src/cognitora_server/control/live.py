@@ -83,7 +83,8 @@ class Live:
 
     def environment(self, own: Mapping[str, str]) -> dict[str, str]:
         """Return a process's environment: the image's, over it the container's, over it its `own`."""
-        return {**self.process_defaults.environment, **self.container.environment, **own}
+        container = self.container
+        return {**self.process_defaults.environment, **container.environment, **container.secrets, **own}
 
     def hold(self, work: Coroutine[Any, Any, Execution]) -> asyncio.Task[Execution]:
         """Run an execution's work as a task that lives as long as it needs, whoever waits for it."""

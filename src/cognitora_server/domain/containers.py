@@ -11,6 +11,9 @@ from typing import Any
 MIB = 1 << 20
 GIB = 1 << 30
 
+#: Stands in `environment` in place of a secret variable's value.
+SECRET_SHOWN = "***"  # noqa: S105
+
 
 class ContainerStatus(StrEnum):
     """Where a container is in its life. The last five are final."""
@@ -106,6 +109,16 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Activity:
+    """What a guest counted until `at`: CPU seconds of all processes but its own, bytes that went in and came out."""
+
+    at: datetime
+    cpu_seconds: float
+    input_bytes: int
+    output_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """How a container ended, or is asked to end: the final state, the reason and a sentence for people."""
 
@@ -117,7 +130,10 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class ContainerRequest:
-    """What a user asks for. None means: the server's default. Already checked for form, not for what the host can."""
+    """What a user asks for. None means: the server's default. Already checked for form, not for what the host can.
+
+    `secrets` are the values of the variables that stand in `environment` as SECRET_SHOWN.
+    """
 
     image: str
     resources: Resources
@@ -125,13 +141,24 @@ class ContainerRequest:
     command: tuple[str, ...] | None = None
     persistent: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     networking: bool = False
     port_mapping: PortMapping | None = None
     timeout_seconds: int | None = None
     expires_at: datetime | None = None
+    idle_timeout_seconds: int | None = None
     isolation: str = "auto"
     name: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerChange:
+    """What a user changes about a container. None: stays. `expires_at` goes before `timeout_seconds`."""
+
+    timeout_seconds: int | None = None
+    expires_at: datetime | None = None
+    idle_timeout_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +178,7 @@ class Container:
     What the user asked for: everything down to `created_at`. Desired: `wanted_end` (None means: shall run).
     Observed: `status` and what follows. Times are UTC. `expires_at` is the one deadline; unless `expires_fixed`
     (the user named the instant, or changed it) it is counted anew from the start, so waiting costs no time.
+    `secrets` are the values that `environment` shows as SECRET_SHOWN; they are forgotten when it ends.
     """
 
     id: str
@@ -172,6 +200,8 @@ class Container:
     metadata: Mapping[str, str]
     created_at: datetime
     updated_at: datetime
+    idle_timeout_seconds: int | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     wanted_end: End | None = None
 
@@ -185,3 +215,5 @@ class Container:
     started_at: datetime | None = None
     completed_at: datetime | None = None
     usage: Usage = field(default_factory=Usage)
+    active_at: datetime | None = None
+    activity: Activity | None = None

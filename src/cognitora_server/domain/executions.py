@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -37,13 +37,16 @@ class FileUpload:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionRequest:
-    """What to run: argv, files to write first, environment and folder; `timeout_seconds` None means the default."""
+    """What to run: argv, files to write first, environment and folder; `timeout_seconds` None means the default.
+
+    The environment may hold secrets: it is neither stored nor shown.
+    """
 
     command: tuple[str, ...]
     files: tuple[FileUpload, ...] = ()
     timeout_seconds: float | None = None
     working_directory: str | None = None
-    environment: Mapping[str, str] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

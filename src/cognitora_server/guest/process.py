@@ -16,7 +16,7 @@ class ProcessSpec:
 
     id: str
     argv: tuple[str, ...]
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
     cwd: str = "/"
     user: str = ""
     timeout_ms: int = 0

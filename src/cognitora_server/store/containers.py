@@ -35,10 +35,13 @@ class ContainerStore:
 
         `execution` is remembered in the same transaction.
         """
+        values = container_values(changes)
+        if values.get("status") in _FINAL:
+            values["secrets"] = None  # nothing runs any more that needs them
         statement = (
             update(containers)
             .where(containers.c.id == container_id, containers.c.status.not_in(_FINAL))
-            .values(container_values(changes))
+            .values(values)
             .returning(*containers.c)
         )
 

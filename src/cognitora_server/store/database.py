@@ -123,6 +123,7 @@ def _create_engine(url: str, checkpoints: bool) -> Engine:
             "journal_mode = WAL",
             "synchronous = FULL",
             "foreign_keys = ON",
+            "secure_delete = ON",  # a secret that is erased must not stay in a free page
             f"wal_autocheckpoint = {1000 if checkpoints else 0}",
         ):
             connection.execute(f"PRAGMA {pragma}")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row
 
 from cognitora_server.domain.containers import (
+    Activity,
     Container,
     ContainerStatus,
     ContainerType,
@@ -26,7 +28,10 @@ OUTPUT_COLUMNS = ("combined", "stdout", "stderr", "omitted_bytes")
 
 def container_values(changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return column values for fields of a container."""
-    return {name: _plain(value) for name, value in changes.items()}
+    values = {name: _plain(value) for name, value in changes.items()}
+    if "secrets" in values:
+        values["secrets"] = values["secrets"] or None
+    return values
 
 
 def execution_values(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,6 +43,8 @@ def execution_values(changes: Mapping[str, Any]) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, (Resources, PortMapping, Usage, End)):
         return asdict(value)
+    if isinstance(value, Activity):
+        return asdict(value) | {"at": value.at.isoformat()}
     if isinstance(value, tuple):
         return list(value)
     if isinstance(value, Mapping):
@@ -57,6 +64,8 @@ def container_of(row: Row[Any]) -> Container:
     fields["end"] = _end(fields["end"])
     fields["isolation"] = Isolation(fields["isolation"]) if fields["isolation"] else None
     fields["usage"] = Usage(**fields["usage"])
+    fields["secrets"] = fields["secrets"] or {}
+    fields["activity"] = _activity(fields["activity"])
     return Container(**fields)
 
 
@@ -64,6 +73,10 @@ def _end(value: dict[str, Any] | None) -> End | None:
     if value is None:
         return None
     return End(ContainerStatus(value["status"]), Reason(value["reason"]), value["message"], value["exit_code"])
+
+
+def _activity(value: dict[str, Any] | None) -> Activity | None:
+    return Activity(**value | {"at": datetime.fromisoformat(value["at"])}) if value else None
 
 
 def execution_of(row: Row[Any]) -> Execution:

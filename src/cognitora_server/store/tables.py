@@ -97,6 +97,10 @@ containers = Table(
     Column("started_at", UtcTime),
     Column("completed_at", UtcTime),
     Column("usage", JSON, nullable=False),
+    Column("secrets", JSON(none_as_null=True)),
+    Column("idle_timeout_seconds", Integer),
+    Column("active_at", UtcTime),
+    Column("activity", JSON(none_as_null=True)),
     Index("containers_by_account", "account_id", "created_at"),
     Index("containers_by_status", "status"),
 )

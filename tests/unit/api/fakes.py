@@ -13,6 +13,7 @@ from cognitora_server.domain.accounts import Account
 from cognitora_server.domain.clock import ManualClock
 from cognitora_server.domain.containers import (
     Container,
+    ContainerChange,
     ContainerFilter,
     ContainerRequest,
     ContainerStatus,
@@ -40,7 +41,7 @@ class FakeContainers:
     clock: ManualClock
     kept: dict[str, Container] = field(default_factory=dict)
     requests: list[ContainerRequest] = field(default_factory=list)
-    updates: list[tuple[int | None, datetime | None]] = field(default_factory=list)
+    updates: list[ContainerChange] = field(default_factory=list)
     asked: list[tuple[ContainerFilter, Page]] = field(default_factory=list)
     error: Exception | None = None
 
@@ -64,14 +65,15 @@ class FakeContainers:
         mine = [container for container in self.kept.values() if container.account_id == account_id]
         return Listing(tuple(mine[page.offset : page.offset + page.limit]), len(mine))
 
-    async def update(
-        self, account_id: str, container_id: str, timeout_seconds: int | None, expires_at: datetime | None
-    ) -> Container:
+    async def update(self, account_id: str, container_id: str, change: ContainerChange) -> Container:
         container = await self.get(account_id, container_id)
-        self.updates.append((timeout_seconds, expires_at))
-        instant = expires_at or self.clock.now() + timedelta(seconds=timeout_seconds or 0)
+        self.updates.append(change)
+        instant = change.expires_at or self.clock.now() + timedelta(seconds=change.timeout_seconds or 0)
         seconds = int((instant - self.clock.now()).total_seconds())
-        self.kept[container_id] = replace(container, timeout_seconds=seconds, expires_at=instant)
+        idle = change.idle_timeout_seconds
+        self.kept[container_id] = replace(
+            container, timeout_seconds=seconds, expires_at=instant, idle_timeout_seconds=idle
+        )
         return self.kept[container_id]
 
     async def cancel(self, account_id: str, container_id: str) -> Container:
@@ -236,6 +238,7 @@ def a_container(account_id: str, request: ContainerRequest, now: datetime) -> Co
         container_type=ContainerType.COMPUTE,
         resources=request.resources,
         environment=request.environment,
+        secrets=request.secrets,
         networking=request.networking,
         port_mapping=request.port_mapping,
         max_cost_credits=request.max_cost_credits,

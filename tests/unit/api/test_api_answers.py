@@ -29,7 +29,10 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 async def test_a_new_container(client: httpx.AsyncClient) -> None:
-    answer = await client.post("containers", json={**CREATE, "environment": {"A": "é"}, "metadata": {"a": "b"}})
+    answer = await client.post(
+        "containers",
+        json={**CREATE, "environment": {"A": "é", "B": {"value": "hidden", "secret": True}}, "metadata": {"a": "b"}},
+    )
     assert answer.status_code == 201
     body = answer.json()
     assert re.fullmatch(r"cnt_[0-9a-z]{20}", body["id"])
@@ -44,17 +47,19 @@ async def test_a_new_container(client: httpx.AsyncClient) -> None:
         "containerType": "COMPUTE",
         "persistent": False,
         "resources": {"cpuCores": 1, "memoryMb": 512, "storageGb": 5, "gpuCount": 0},
-        "environment": {"A": "é"},
+        "environment": {"A": "é", "B": "***"},
         "networking": False,
         "portMapping": None,
         "maxCostCredits": 10,
         "actualCostCredits": 0.25,
         "timeoutSeconds": 300,
         "expiresAt": "2026-01-31T12:05:00.123Z",
+        "idleTimeoutSeconds": None,
         "createdAt": "2026-01-31T12:00:00.123Z",
         "updatedAt": "2026-01-31T12:00:00.123Z",
         "startedAt": "2026-01-31T12:00:00.123Z",
         "completedAt": None,
+        "lastActivityAt": None,
         "runtimeSeconds": 0.0,
         "isolation": "gvisor",
         "progress": None,
@@ -111,7 +116,9 @@ async def test_a_list(client: httpx.AsyncClient, fakes: Fakes) -> None:
 
 async def test_a_changed_deadline(client: httpx.AsyncClient, fakes: Fakes) -> None:
     container = fakes.add_container()
-    body = (await client.patch(f"containers/{container.id}", json={"timeoutSeconds": 60})).json()
+    body = (
+        await client.patch(f"containers/{container.id}", json={"timeoutSeconds": 60, "idleTimeoutSeconds": 9})
+    ).json()
     data = body.pop("data")
     assert (
         data
@@ -120,6 +127,7 @@ async def test_a_changed_deadline(client: httpx.AsyncClient, fakes: Fakes) -> No
             "id": container.id,
             "status": "RUNNING",
             "timeoutSeconds": 60,
+            "idleTimeoutSeconds": 9,
             "expiresAt": "2026-01-31T12:01:00.123Z",
             "updatedAt": "2026-01-31T12:00:00.123Z",
         }

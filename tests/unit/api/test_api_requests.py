@@ -9,7 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
-from cognitora_server.domain.containers import ContainerFilter, ContainerStatus, ContainerType, PortMapping, Resources
+from cognitora_server.domain.containers import (
+    ContainerChange,
+    ContainerFilter,
+    ContainerStatus,
+    ContainerType,
+    PortMapping,
+    Resources,
+)
 from cognitora_server.domain.executions import ExecutionFilter, ExecutionStatus
 from cognitora_server.domain.pages import Page
 
@@ -137,6 +144,12 @@ WRONG_CREATES: list[tuple[dict[str, Any], str, str]] = [
     ({"environment": {"A": "x\0"}}, "environment", "NUL"),
     ({"environment": {"A": 1}}, "environment.A", "must be a string"),
     ({"environment": {"A": LONG}}, "environment", "longer than 65536 bytes"),
+    ({"environment": {"A": {"value": LONG}}}, "environment", "longer than 65536 bytes"),
+    ({"environment": {"A": {}}}, "environment.A.value", "is missing"),
+    ({"environment": {"A": {"value": 1}}}, "environment.A.value", "must be a string"),
+    ({"environment": {"A": {"value": "x", "secret": "yes"}}}, "environment.A.secret", "must be true or false"),
+    ({"environment": {"A": {"value": "x", "secrte": True}}}, "environment.A.secrte", "did you mean secret?"),
+    ({"idleTimeoutSeconds": 0}, "idleTimeoutSeconds", "must be at least 1"),
     ({"environment": {f"A{n}": "x" * 60_000 for n in range(9)}}, "environment", "larger than 524288 bytes"),
     ({"environment": {f"A{n}": "" for n in range(501)}}, "environment", "at most 500 items"),
     ({"portMapping": {"containerPort": 80}}, "portMapping", "needs networking: true"),
@@ -177,7 +190,7 @@ async def test_a_wrong_create(
     assert fakes.containers.requests == []
 
 
-@pytest.mark.parametrize("name", ["idleTimeoutSeconds", "idle_timeout_seconds", "egress", "portMappings"])
+@pytest.mark.parametrize("name", ["egress", "portMappings"])
 async def test_parts_of_the_contract_that_are_not_supported_yet(client: httpx.AsyncClient, name: str) -> None:
     answer = await create(client, **{name: 5})
     assert (answer.status_code, answer.json()["code"]) == (422, "not_supported")
@@ -301,27 +314,31 @@ async def test_an_exec_with_the_least(client: httpx.AsyncClient, fakes: Fakes) -
     assert (await client.post(f"containers/{container.id}/exec", json={"command": ["ls"]})).status_code == 200
     request = fakes.executions.requests[0]
     assert (request.files, request.timeout_seconds) == ((), None)
-    assert (request.working_directory, request.environment) == (None, None)
+    assert (request.working_directory, request.environment) == (None, {})
 
 
 @pytest.mark.parametrize(
     ("body", "passed_on"),
     [
-        ({"timeoutSeconds": 60}, (60, None)),
-        ({"timeout_seconds": 60}, (60, None)),
-        ({"expiresAt": "2030-01-01T00:00:00Z"}, (None, datetime(2030, 1, 1, tzinfo=UTC))),
-        ({"expires_at": "2030-01-01", "timeoutSeconds": 9}, (9, datetime(2030, 1, 1, tzinfo=UTC))),
+        ({"timeoutSeconds": 60}, ContainerChange(60)),
+        ({"timeout_seconds": 60}, ContainerChange(60)),
+        ({"expiresAt": "2030-01-01T00:00:00Z"}, ContainerChange(None, datetime(2030, 1, 1, tzinfo=UTC))),
+        ({"expires_at": "2030-01-01", "timeoutSeconds": 9}, ContainerChange(9, datetime(2030, 1, 1, tzinfo=UTC))),
+        ({"idleTimeoutSeconds": 5}, ContainerChange(None, None, 5)),
+        ({"idle_timeout_seconds": 5, "timeoutSeconds": 9}, ContainerChange(9, None, 5)),
     ],
 )
 async def test_a_new_deadline(
-    client: httpx.AsyncClient, fakes: Fakes, body: dict[str, Any], passed_on: tuple[Any, Any]
+    client: httpx.AsyncClient, fakes: Fakes, body: dict[str, Any], passed_on: ContainerChange
 ) -> None:
     container = fakes.add_container()
     assert (await client.patch(f"containers/{container.id}", json=body)).status_code == 200
     assert fakes.containers.updates == [passed_on]
 
 
-@pytest.mark.parametrize("body", [{}, {"timeoutSeconds": None}, {"timeoutSeconds": -1}, {"cpuCores": 2}])
+@pytest.mark.parametrize(
+    "body", [{}, {"timeoutSeconds": None}, {"timeoutSeconds": -1}, {"idleTimeoutSeconds": 0}, {"cpuCores": 2}]
+)
 async def test_a_wrong_deadline(client: httpx.AsyncClient, fakes: Fakes, body: dict[str, Any]) -> None:
     container = fakes.add_container()
     assert (await client.patch(f"containers/{container.id}", json=body)).status_code == 422
@@ -421,3 +438,17 @@ async def test_an_estimate(client: httpx.AsyncClient, body: dict[str, Any], cred
     assert sum(answer["breakdown"].values()) == pytest.approx(credits, abs=1e-5)
     assert set(answer["breakdown"]) == {"cpu", "memory", "storage", "gpu"}
     assert answer["timeout_seconds"] == body.get("timeoutSeconds", 300)
+
+
+async def test_secret_variables(client: httpx.AsyncClient, fakes: Fakes) -> None:
+    environment = {"A": "1", "B": {"value": "hidden", "secret": True}, "C": {"value": "3"}}
+    assert (await create(client, environment=environment)).status_code == 201
+    request = fakes.containers.requests[0]
+    assert request.environment == {"A": "1", "B": "***", "C": "3"}
+    assert request.secrets == {"B": "hidden"}
+    assert "hidden" not in repr(request)
+    container = fakes.add_container()
+    body = {"command": ["env"], "environment": environment}
+    assert (await client.post(f"containers/{container.id}/exec", json=body)).status_code == 200
+    assert fakes.executions.requests[0].environment == {"A": "1", "B": "hidden", "C": "3"}
+    assert "hidden" not in repr(fakes.executions.requests[0])

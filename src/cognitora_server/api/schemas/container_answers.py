@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
-from ...domain.containers import Container, ContainerStatus, ContainerType, Isolation, Reason, Resources
+from ...domain.containers import SECRET_SHOWN, Container, ContainerStatus, ContainerType, Isolation, Reason, Resources
 from .base import CamelAnswer, Credits, Time
 
 
@@ -57,17 +57,21 @@ class ContainerOut(CamelAnswer):
     container_type: ContainerType
     persistent: bool
     resources: ResourcesOut
-    environment: dict[str, str]
+    environment: Annotated[dict[str, str], Field(description=f"Secret values are shown as `{SECRET_SHOWN}`.")]
     networking: bool
     port_mapping: PortMappingOut | None
     max_cost_credits: Credits
     actual_cost_credits: Annotated[Credits, Field(description="Used so far.")]
     timeout_seconds: int
     expires_at: Time
+    idle_timeout_seconds: Annotated[int | None, Field(description="It ends after so long without activity.")]
     created_at: Time
     updated_at: Time
     started_at: Time | None
     completed_at: Time | None
+    last_activity_at: Annotated[
+        Time | None, Field(description="When something last went on inside; null before it starts.")
+    ]
     runtime_seconds: Annotated[float, Field(description="Seconds it ran so far.")]
     isolation: Annotated[Isolation | None, Field(description="What really holds it; null before it starts.")]
     progress: Annotated[str | None, Field(description="What it is waiting for, before it runs.")]
@@ -99,10 +103,12 @@ class ContainerOut(CamelAnswer):
             actual_cost_credits=round(cost, 6),
             timeout_seconds=container.timeout_seconds,
             expires_at=container.expires_at,
+            idle_timeout_seconds=container.idle_timeout_seconds,
             created_at=container.created_at,
             updated_at=container.updated_at,
             started_at=container.started_at,
             completed_at=container.completed_at,
+            last_activity_at=container.active_at,
             runtime_seconds=_runtime(container, now),
             isolation=container.isolation,
             progress=container.progress,
@@ -132,6 +138,7 @@ class UpdateOut(CamelAnswer):
     status: ContainerStatus
     expires_at: Time
     timeout_seconds: int
+    idle_timeout_seconds: int | None
     updated_at: Time
 
 

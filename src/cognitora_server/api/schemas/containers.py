@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from ...domain.containers import (
+    ContainerChange,
     ContainerFilter,
     ContainerRequest,
     ContainerStatus,
@@ -30,7 +30,7 @@ from .base import (
     wrong,
 )
 from .listing import PageQuery, choice
-from .processes import Command, Environment
+from .processes import Command, Environment, secrets, shown
 
 MAX_NAME = 128
 MAX_METADATA = 50
@@ -40,6 +40,7 @@ _METADATA_NAME = re.compile(r"[A-Za-z0-9._/-]{1,64}")
 
 CpuCores = Annotated[Number, Field(ge=0.1, le=1024, description="CPU cores; a fraction is a share of one.")]
 MemoryMb = Annotated[Whole, Field(ge=64, le=1 << 24, description="Memory in MiB.")]
+IdleTimeout = Annotated[Seconds, Field(description="It ends after so many seconds without activity; default: never.")]
 StorageGb = Annotated[Whole, Field(ge=1, le=1 << 20, description="Writable disk in GiB (default 5).")]
 
 
@@ -79,7 +80,6 @@ class ContainerCreate(WireRequest):
     """A container to create."""
 
     not_supported: ClassVar[Mapping[str, str]] = {
-        "idleTimeoutSeconds": "is not supported yet; use timeoutSeconds or expiresAt",
         "egress": "is not supported yet; networking is all or nothing",
         "portMappings": "is not supported yet; portMapping publishes one port",
     }
@@ -103,7 +103,11 @@ class ContainerCreate(WireRequest):
     expires_at: Annotated[
         Instant | None, Field(description="When it ends at the latest (UTC unless it says otherwise); goes first.")
     ] = None
-    environment: Annotated[Environment, Field(default_factory=dict, description="Variables, beside the image's own.")]
+    idle_timeout_seconds: IdleTimeout | None = None
+    environment: Annotated[
+        Environment,
+        Field(default_factory=dict, description="Variables, beside the image's own. Secret ones are never shown."),
+    ]
     networking: Annotated[Flag, Field(description="Outbound network access.")] = False
     port_mapping: Annotated[PortMappingIn | None, Field(description="Needs networking.")] = None
     isolation: Annotated[
@@ -126,11 +130,13 @@ class ContainerCreate(WireRequest):
             max_cost_credits=self.max_cost_credits,
             command=None if self.command is None else tuple(self.command),
             persistent=self.persistent,
-            environment=self.environment,
+            environment=shown(self.environment),
+            secrets=secrets(self.environment),
             networking=self.networking,
             port_mapping=self._port_mapping(),
             timeout_seconds=self.timeout_seconds,
             expires_at=self.expires_at,
+            idle_timeout_seconds=self.idle_timeout_seconds,
             isolation=self.isolation,
             name=self.name,
             metadata=self.metadata,
@@ -142,16 +148,19 @@ class ContainerCreate(WireRequest):
 
 
 class ContainerUpdate(WireRequest):
-    """A new deadline: one of the two; expiresAt goes first."""
+    """A new deadline (expiresAt goes first), a new idle timeout, or both."""
 
     timeout_seconds: Annotated[Seconds | None, Field(description="Seconds it lives on, from now.")] = None
     expires_at: Annotated[Instant | None, Field(description="When it ends at the latest.")] = None
 
-    def to_domain(self) -> tuple[int | None, datetime | None]:
-        """Return both, of which at least one is given."""
-        if self.timeout_seconds is None and self.expires_at is None:
-            raise wrong("timeoutSeconds or expiresAt is needed")
-        return self.timeout_seconds, self.expires_at
+    idle_timeout_seconds: IdleTimeout | None = None
+
+    def to_domain(self) -> ContainerChange:
+        """Return the change, of which something is given."""
+        change = ContainerChange(self.timeout_seconds, self.expires_at, self.idle_timeout_seconds)
+        if change == ContainerChange():
+            raise wrong("timeoutSeconds, expiresAt or idleTimeoutSeconds is needed")
+        return change
 
 
 class ContainerQuery(PageQuery):

@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from ...domain.executions import ExecutionFilter, ExecutionRequest, ExecutionStatus, FileUpload
 from .base import Seconds, Text, WireRequest, clean_text, wrong
 from .listing import PageQuery, choice
-from .processes import Command, Environment, Folder, file_path
+from .processes import Command, Environment, Folder, file_path, secrets, shown
 
 MAX_FILES = 10_000
 
@@ -64,7 +64,9 @@ class ExecCreate(WireRequest):
         Seconds | None, Field(description="After this it is killed, with exit code 124 (default 3600).")
     ] = None
     working_directory: Annotated[Folder | None, Field(description="Default: the image's own; made if missing.")] = None
-    environment: Annotated[Environment | None, Field(description="Variables, beside the container's.")] = None
+    environment: Annotated[
+        Environment, Field(default_factory=dict, description="Variables, beside the container's. None of them is kept.")
+    ]
 
     def to_domain(self) -> ExecutionRequest:
         """Return the request, its files decoded; each file's text is given up on the way."""
@@ -73,7 +75,7 @@ class ExecCreate(WireRequest):
             files=tuple(self._uploads()),
             timeout_seconds=self.timeout_seconds,
             working_directory=self.working_directory,
-            environment=self.environment,
+            environment={**shown(self.environment), **secrets(self.environment)},
         )
 
     def _uploads(self) -> list[FileUpload]:

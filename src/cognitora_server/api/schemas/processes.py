@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
-from .base import Text, bounded, wrong
+from ...domain.containers import SECRET_SHOWN
+from .base import Flag, Text, WireRequest, bounded, wrong
 
 KIB = 1024
 MAX_ARGUMENTS = 1_000
@@ -36,9 +39,44 @@ def _command(value: list[str]) -> list[str]:
     return value
 
 
-def _environment(value: dict[str, str]) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """The value of a variable, and whether it may ever be shown."""
+
+    value: str = field(repr=False)
+    secret: bool
+
+
+class VariableIn(WireRequest):
+    """The value of a variable, with what else is to be said about it."""
+
+    value: Annotated[Text, Field(json_schema_extra={"writeOnly": True})]
+    secret: Annotated[Flag, Field(description="It is given to the processes, and never shown.")] = False
+
+
+def _variable(value: Any) -> Variable:
+    if isinstance(value, str):
+        return Variable(value, secret=False)
+    if not isinstance(value, dict):
+        raise wrong('must be a string, or {"value": "a string", "secret": true}')
+    given = VariableIn.model_validate(value)
+    return Variable(given.value, given.secret)
+
+
+def shown(environment: Mapping[str, Variable]) -> dict[str, str]:
+    """Return the variables as they are shown."""
+    return {name: SECRET_SHOWN if variable.secret else variable.value for name, variable in environment.items()}
+
+
+def secrets(environment: Mapping[str, Variable]) -> dict[str, str]:
+    """Return the secret variables."""
+    return {name: variable.value for name, variable in environment.items() if variable.secret}
+
+
+def _environment(value: dict[str, Variable]) -> dict[str, Variable]:
     total = 0
-    for name, text in value.items():
+    for name, variable in value.items():
+        text = variable.value
         if not name or "=" in name or "\0" in name:
             raise wrong("must have names that are not empty and hold neither '=' nor NUL", name)
         shown = name if name.isprintable() and len(name) <= 80 else ascii(name[:80])
@@ -61,7 +99,11 @@ Command = Annotated[
     Field(min_length=1, max_length=MAX_ARGUMENTS),
     AfterValidator(_command),
 ]
-Environment = Annotated[dict[Text, Text], Field(max_length=MAX_VARIABLES), AfterValidator(_environment)]
+Environment = Annotated[
+    dict[Text, Annotated[Variable, PlainValidator(_variable, json_schema_input_type=str | VariableIn)]],
+    Field(max_length=MAX_VARIABLES),
+    AfterValidator(_environment),
+]
 Folder = Annotated[Text, AfterValidator(_folder)]
 
 
