@@ -13,6 +13,7 @@ from ..domain.errors import CognitoraError
 from . import containers, estimates, executions, files, service
 from .bodies import Bodies, RefusedBody, on_refused_body
 from .errors import on_error, on_http_error
+from .methods import HeadAsGet
 from .middleware import RequestContext
 from .openapi import document
 from .ports import Services
@@ -43,6 +44,7 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(router, prefix=BASE_PATH)
     app.include_router(service.router)
     service.serve_docs(app)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(RequestContext)
     app.openapi = partial(document, app)  # type: ignore[method-assign]
     return app

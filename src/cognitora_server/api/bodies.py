@@ -158,12 +158,13 @@ def content_length(request: Request) -> int | None:
     """Return the length that the request announces, if it does. Raises RefusedBody for what makes no sense."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
-        raise RefusedBody(InvalidRequest("The body has a Content-Encoding; send it as it is, without compression."))
+        message = "The body has a Content-Encoding; send it as it is, without compression."
+        raise RefusedBody(InvalidRequest(message, field="Content-Encoding"))
     text = request.headers.get("content-length")
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 20):
-        raise RefusedBody(InvalidRequest("The Content-Length header is not a number."))
+        raise RefusedBody(InvalidRequest("The Content-Length header is not a number.", field="Content-Length"))
     return int(text)
 
 
@@ -224,7 +225,7 @@ def _not_json(raw: bytes, problem: str) -> InvalidRequest:
     fault = fault_of(raw)
     if fault is None:
         return InvalidRequest(f"The request's body is not valid JSON: {problem[:200]}.")
-    field, message = fault
+    field, message = fault[0] or "body", fault[1]
     return InvalidRequest(f"{field} {message}.", fields=[{"field": field, "message": message}])
 
 

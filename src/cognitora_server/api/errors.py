@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from ..domain import errors, images
 from .answers import JsonAnswer
+from .methods import allowed_methods
 
 logger = logging.getLogger("cognitora.api")
 
@@ -70,6 +71,13 @@ STATUS: Mapping[type[errors.CognitoraError], int] = {
     images.RegistryUnreachable: 502,
 }
 
+#: What an error is about, where its details do not say.
+FIELD: Mapping[type[errors.CognitoraError], str] = {
+    errors.IsolationUnavailable: "isolation",
+    errors.NetworkingUnavailable: "networking",
+    images.ImageError: "image",
+}
+
 #: Their messages may speak of the host: people outside get the class's own sentence, the log gets the rest.
 PRIVATE = (errors.DriverError,)
 
@@ -99,12 +107,21 @@ def error_answer(error: errors.CognitoraError, request_id: str) -> Response:
         logger.error("request %s: %s: %s", request_id, error.code, error.message, exc_info=error)
     if type(error) is errors.CognitoraError or isinstance(error, PRIVATE):
         message, details = type(error)().message, {}
+    if status == 422:
+        details = {**details, "fields": _fields(error)}
     headers = {}
     if status in (429, 503):
         headers["Retry-After"] = str(details.get("retry_after_seconds", _RETRY_AFTER_SECONDS))
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="cognitora"'
     return JsonAnswer(error_body(error.code, message, request_id, details), status, headers)
+
+
+def _fields(error: errors.CognitoraError) -> Any:
+    """Return each field that is wrong and why; every 422 has them."""
+    name = next((FIELD[kind] for kind in type(error).__mro__ if kind in FIELD), "body")
+    alone = {"field": error.details.get("field", name), "message": error.message}
+    return error.details.get("fields", [alone])
 
 
 def unexpected_answer(request_id: str) -> Response:
@@ -125,12 +142,13 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     path = ascii(request.url.path[:200])
     ours: errors.CognitoraError
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
+        allowed = ", ".join(allowed_methods(request))
         ours = MethodNotAllowed(f"{request.method} is not possible on {path}, only {allowed}.", allowed=allowed)
     elif error.status_code == 404:
         ours = errors.NotFound(f"There is nothing at {path}. The API is at /api/v1; /docs lists its addresses.")
     else:
         ours = errors.InvalidRequest(str(error.detail))
     answer = error_answer(ours, request_id_of(request))
-    answer.headers.update({name: value for name, value in (error.headers or {}).items() if name == "Allow"})
+    if "allowed" in ours.details:
+        answer.headers["Allow"] = ours.details["allowed"]
     return answer

@@ -27,7 +27,7 @@ def idempotency_key(request: Request) -> str | None:
         return None
     key = given[0]
     if len(given) > 1 or not 1 <= len(key) <= MAX_KEY or not (key.isascii() and key.isprintable()):
-        raise InvalidRequest(f"{HEADER} must be one text of 1 to {MAX_KEY} printable ASCII characters.")
+        raise InvalidRequest(f"{HEADER} must be one text of 1 to {MAX_KEY} printable ASCII characters.", field=HEADER)
     return key
 
 

@@ -118,14 +118,15 @@ class Executions:
             await upload(live, request.files, spec.cwd)
         except OSError as error:
             await self._runner.reject(execution, "The server's disk is full.")
-            raise FileRejected("The server's disk is full: the files were not written.") from error
+            raise FileRejected("The server's disk is full: the files were not written.", field="files") from error
         except GuestError as error:
             await self._runner.reject(execution, error.message)
             if live.end_wanted.is_set() or live.end is not None:
                 raise Conflict(f"The container ended before the command could run. {why_ended(live)}") from error
             if isinstance(error, GuestUnreachable):
                 raise
-            raise FileRejected(f"{error.message} The command was not run.", reason=error.guest_code) from error
+            message = f"{error.message} The command was not run."
+            raise FileRejected(message, field="files", reason=error.guest_code) from error
         try:
             return await self._runner.run(live, execution, spec, OutputCollector(limit))
         finally:

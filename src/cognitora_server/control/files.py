@@ -70,10 +70,11 @@ class Files:
         if live.end is not None or live.end_wanted.is_set():
             raise Conflict(f"The container ended before the file was written. {why_ended(live)}")
         if shutil.disk_usage(path.parent).free < self._settings.disk_reserve_bytes:
-            raise FileRejected("The server's disk is nearly full: the file was not written.")
+            raise FileRejected("The server's disk is nearly full: the file was not written.", field="path")
 
 
 def _rejected(live: Live, path: str, error: GuestError | FileNotFoundError) -> Conflict | FileRejected:
     if live.end_wanted.is_set() or live.end is not None or not isinstance(error, GuestError):
         return Conflict(f"The container ended before the file was written. {why_ended(live)}")
-    return FileRejected(f"The file {path[:200]!r} could not be written: {error.message}", reason=error.guest_code)
+    message = f"The file {path[:200]!r} could not be written: {error.message}"
+    return FileRejected(message, field="path", reason=error.guest_code)

@@ -16,6 +16,16 @@ from cognitora_server.domain.errors import CognitoraError
 
 from .fakes import Fakes
 
+#: What an error is about, where that goes without saying.
+NAMED = {
+    errors.IsolationUnavailable: "isolation",
+    errors.NetworkingUnavailable: "networking",
+    images.InvalidImageReference: "image",
+    images.ImageNotFound: "image",
+    images.ImageUnauthorized: "image",
+    images.ImageTooLarge: "image",
+}
+
 CREATE = {"image": "python:3.11", "cpuCores": 1, "memoryMb": 512, "maxCostCredits": 10}
 
 
@@ -68,18 +78,26 @@ async def test_unknown_addresses(client: httpx.AsyncClient, address: str) -> Non
 @pytest.mark.parametrize(
     ("method", "address", "allowed"),
     [
-        ("PUT", "containers", {"GET", "POST"}),
-        ("POST", "containers/executions/x", {"GET"}),
+        ("PUT", "containers", {"GET", "HEAD", "POST"}),
+        ("OPTIONS", "containers/x", {"DELETE", "GET", "HEAD", "PATCH"}),
+        ("POST", "containers/executions/x", {"GET", "HEAD"}),
         ("GET", "estimate", {"POST"}),
-        ("POST", "/health", {"GET"}),
-        ("BREW", "containers", {"GET", "POST"}),
+        ("POST", "/health", {"GET", "HEAD"}),
+        ("BREW", "containers", {"GET", "HEAD", "POST"}),
     ],
 )
 async def test_unknown_methods(client: httpx.AsyncClient, method: str, address: str, allowed: set[str]) -> None:
     url = f"http://test{address}" if address.startswith("/") else address
     answer = await client.request(method, url)
-    is_error(answer, 405, "method_not_allowed")
-    assert set(re.findall(r"\w+", answer.headers["Allow"])) <= allowed
+    body = is_error(answer, 405, "method_not_allowed")
+    assert set(re.findall(r"\w+", answer.headers["Allow"])) == allowed
+    assert answer.headers["Allow"] in body["error"]
+
+
+@pytest.mark.parametrize("address", ["containers", "/health", "/", "/docs", "/openapi.json"])
+async def test_head_wherever_there_is_get(client: httpx.AsyncClient, address: str) -> None:
+    url = f"http://test{address}" if address.startswith("/") else address
+    assert (await client.head(url)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -88,7 +106,7 @@ async def test_unknown_methods(client: httpx.AsyncClient, method: str, address: 
         (errors.InvalidRequest("Wrong.", field="x"), 422),
         (errors.NotFound(), 404),
         (errors.Conflict("Ended."), 409),
-        (errors.ResourcesUnavailable("Too much.", largest=2), 422),
+        (errors.ResourcesUnavailable("Too much.", field="x", largest=2), 422),
         (errors.IsolationUnavailable(), 422),
         (errors.NetworkingUnavailable(), 422),
         (errors.TooLarge(), 413),
@@ -111,7 +129,10 @@ async def test_errors_of_the_control_layer(
         answer = await client.post("containers", json=CREATE, headers=headers)
         body = is_error(answer, status, error.code)
         assert body["error"] == error.message
-        assert body["details"] == error.details
+        details = dict(body["details"])
+        if status == 422:
+            assert details.pop("fields") == [{"field": NAMED.get(type(error), "x"), "message": error.message}]
+        assert details == error.details
         if status in (429, 503):
             assert answer.headers["Retry-After"] == str(error.details.get("retry_after_seconds", 2))
 

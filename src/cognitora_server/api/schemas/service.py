@@ -16,7 +16,7 @@ class ErrorAnswer(BaseModel):
     details: Annotated[
         dict[str, Any],
         Field(
-            description="More for programs; after a 422, `fields` may list each field and what is wrong with it.",
+            description="More for programs; after a 422, `fields` lists each field and what is wrong with it.",
             examples=[{"fields": [{"field": "memoryMb", "message": "must be at least 64"}]}],
         ),
     ]
