@@ -36,6 +36,18 @@ router = APIRouter(tags=["containers"])
 ContainerId = Annotated[str, Path(description="The container's id.", examples=[examples.CONTAINER_ID])]
 
 
+#: What can be done with a container once it is created.
+_ON_CONTAINERS = (
+    "get_container",
+    "update_container",
+    "cancel_container",
+    "get_container_logs",
+    "execute_in_container",
+    "list_container_executions",
+    "write_file",
+)
+
+
 @router.post(
     "/containers",
     **documented(
@@ -47,6 +59,7 @@ ContainerId = Annotated[str, Path(description="The container's id.", examples=[e
         status=201,
         body=ContainerCreate,
         bodies=examples.CREATE,
+        links={name: {"container_id": "$response.body#/id"} for name in _ON_CONTAINERS},
         refusals=(409, 422),
     ),
 )

@@ -34,7 +34,7 @@ KEY_PARAMETER = {
     "required": False,
     "description": "1 to 255 printable characters. The same key and body are answered with the first answer for "
     "24 hours (`Idempotency-Replayed: true`); the same key with another body is 409.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~][ -~]*$"},
 }
 
 _CONTENT = {
@@ -59,20 +59,28 @@ def documented(
     content: bool = False,
     refusals: tuple[int, ...] = (),
     other: Mapping[int, tuple[Any, str]] | None = None,
+    links: Mapping[str, Mapping[str, str]] | None = None,
     public: bool = False,
 ) -> dict[str, Any]:
-    """Return the keywords of a route: its answer, every refusal, its body (`content`: bytes) or query, and examples."""
+    """Return the keywords of a route: its answer, every refusal, its body (`content`: bytes) or query, and examples.
+
+    `links` says which operations take what from the answer: their parameters, as runtime expressions.
+    """
     statuses = {*refusals, 500}
     if not public:
         statuses |= {401, 429}
     if query is not None:
         statuses |= {422}
     if body is not None:
-        statuses |= {408, 413, 422, 503, *((409,) if status == 201 else ())}
+        statuses |= {408, 409, 413, 422, 503}
     responses: dict[int | str, dict[str, Any]] = {number: _refusal(number) for number in sorted(statuses)}
     for number, (model, text) in (other or {}).items():
         responses[number] = {"model": model, "description": text}
     responses[status] = {"description": "Done."}
+    if links:
+        responses[status]["links"] = {
+            name: {"operationId": name, "parameters": dict(parameters)} for name, parameters in links.items()
+        }
     ANSWER_EXAMPLES[summary] = (status, dict(example))
     return {
         "summary": summary,

@@ -69,6 +69,7 @@ async def get_execution(execution_id: ExecutionId, account: Caller, api: Api) ->
         example=examples.mirrored(examples.EXECUTED),
         body=ExecCreate,
         bodies=examples.EXEC,
+        links={"get_execution": {"execution_id": "$response.body#/executionId"}},
         refusals=(404, 409, 422, 502),
     ),
 )

@@ -35,6 +35,23 @@ TAGS = [
 _FRAMEWORKS_OWN = ("HTTPValidationError", "ValidationError")
 _BOUNDS = {"ge": "minimum", "le": "maximum"}
 
+_HEADERS = {
+    "RequestId": {
+        "description": "The id that this request is logged with: its own `X-Request-Id`, if it was a valid one.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:/+=@-]{1,128}$"},
+        "required": True,
+    },
+    "RetryAfter": {
+        "description": "Send the request again after so many seconds.",
+        "schema": {"type": "integer", "minimum": 1},
+        "required": True,
+    },
+    "Replayed": {
+        "description": "This is the first answer to this Idempotency-Key; nothing was done anew.",
+        "schema": {"type": "string", "const": "true"},
+    },
+}
+
 
 def document(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI document of the app."""
@@ -59,7 +76,7 @@ def _made(app: FastAPI) -> dict[str, Any]:
         ref_template="#/components/schemas/{model}",
     )
     schemas = made["components"]["schemas"]
-    schemas.update(models["$defs"])
+    schemas.update({name: _with_nulls(schema) for name, schema in models["$defs"].items()})
     made["components"]["schemas"] = {
         name: _tidied(schema) for name, schema in sorted(schemas.items()) if name not in _FRAMEWORKS_OWN
     }
@@ -67,7 +84,20 @@ def _made(app: FastAPI) -> dict[str, Any]:
         if "post" in operations:
             operations["post"].setdefault("parameters", []).append(KEY_PARAMETER)
     _put_examples_in(made)
+    _put_headers_in(made)
     return made
+
+
+def _with_nulls(schema: dict[str, Any]) -> dict[str, Any]:
+    """Say that null is the same as leaving an optional field out."""
+    optional = set(schema.get("properties", {})) - set(schema.get("required", []))
+    for name in optional:
+        field = schema["properties"][name]
+        if "anyOf" not in field:
+            field["type"] = [field["type"], "null"]
+            if "enum" in field:
+                field["enum"] = [*field["enum"], None]
+    return schema
 
 
 def _tidied(schema: Any) -> Any:
@@ -92,3 +122,16 @@ def _put_examples_in(made: dict[str, Any]) -> None:
             # The framework's guess for routes with a path: any text is a valid id here, if only of nothing.
             if "HTTPValidationError" in str(responses.get("422")):
                 del responses["422"]
+
+
+def _put_headers_in(made: dict[str, Any]) -> None:
+    made["components"]["headers"] = _HEADERS
+    for operations in made["paths"].values():
+        for method, operation in operations.items():
+            for status, response in operation["responses"].items():
+                headers = {"X-Request-Id": "RequestId"}
+                if status in ("429", "503"):
+                    headers["Retry-After"] = "RetryAfter"
+                if method == "post" and int(status) < 500:
+                    headers["Idempotency-Replayed"] = "Replayed"
+                response["headers"] = {name: {"$ref": f"#/components/headers/{kept}"} for name, kept in headers.items()}

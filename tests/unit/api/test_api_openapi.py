@@ -98,10 +98,24 @@ def test_camel_case_is_documented_and_snake_case_mentioned() -> None:
 
 
 def test_every_reference_leads_somewhere() -> None:
-    schemas = DOCUMENT["components"]["schemas"]
     for reference in references(DOCUMENT):
-        assert reference.removeprefix("#/components/schemas/") in schemas
-    assert "HTTPValidationError" not in schemas
+        _, _, kind, name = reference.split("/")
+        assert name in DOCUMENT["components"][kind]
+    assert "HTTPValidationError" not in DOCUMENT["components"]["schemas"]
+
+
+def test_every_link_leads_somewhere() -> None:
+    parameters = {
+        operation["operationId"]: {parameter["name"] for parameter in operation.get("parameters", [])}
+        for _, _, operation in OPERATIONS
+    }
+    links = [
+        link for _, _, operation in OPERATIONS for answer in operation["responses"].values()
+        for link in answer.get("links", {}).values()
+    ]  # fmt: skip
+    assert len(links) >= 8
+    for link in links:
+        assert set(link["parameters"]) <= parameters[link["operationId"]]
 
 
 def references(value: Any) -> Iterator[str]:

@@ -33,6 +33,11 @@ def wrong(text: str, field: str = "") -> PydanticCustomError:
     return PydanticCustomError(WRONG, "{text}", {"text": text, "field": field})
 
 
+def left_open(schema: dict[str, Any]) -> None:
+    """Let a request's schema allow other names: snake_case is welcome too, and must not be called a mistake."""
+    schema.pop("additionalProperties", None)
+
+
 class WireRequest(BaseModel):
     """A request: every field in camelCase and in snake_case; null means the same as leaving it out."""
 
@@ -41,8 +46,7 @@ class WireRequest(BaseModel):
         extra="forbid",
         allow_inf_nan=False,
         hide_input_in_errors=True,
-        # snake_case is welcome too, so the schema must not call it a mistake.
-        json_schema_extra=lambda schema: schema.pop("additionalProperties", None),
+        json_schema_extra=left_open,
     )
 
     #: Fields of the API that this server does not support yet (camelCase), each with a sentence.
@@ -136,6 +140,9 @@ Whole = Annotated[int, Field(strict=True), BeforeValidator(_whole, json_schema_i
 Number = Annotated[float, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(strict=True)]
+#: What `clean_text` and `bounded` let through, as the OpenAPI document says it.
+NO_NUL = {"pattern": r"^[^\u0000]*$"}
+Clean = Annotated[Text, Field(json_schema_extra=NO_NUL)]
 Instant = Annotated[datetime, BeforeValidator(_instant, json_schema_input_type=datetime)]
 Seconds = Annotated[Whole, Field(ge=1, le=MAX_INT)]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from ...domain.containers import (
     ContainerChange,
@@ -18,7 +18,10 @@ from ...domain.containers import (
     PortMapping,
     Resources,
 )
+from ...domain.images import MAX_REFERENCE_LENGTH
 from .base import (
+    NO_NUL,
+    Clean,
     Flag,
     Instant,
     Number,
@@ -27,6 +30,7 @@ from .base import (
     Whole,
     WireRequest,
     clean_text,
+    left_open,
     wrong,
 )
 from .listing import PageQuery, choice
@@ -36,7 +40,9 @@ MAX_NAME = 128
 MAX_METADATA = 50
 MAX_METADATA_VALUE = 512
 
-_METADATA_NAME = re.compile(r"[A-Za-z0-9._/-]{1,64}")
+_METADATA_NAME = re.compile(r"^[A-Za-z0-9._/-]{1,64}$")
+#: No control characters, line breaks and changes of direction: names are shown in terminals and tables.
+_SHOWN = re.compile(r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]+$")
 
 CpuCores = Annotated[Number, Field(ge=0.1, le=1024, description="CPU cores; a fraction is a share of one.")]
 MemoryMb = Annotated[Whole, Field(ge=64, le=1 << 24, description="Memory in MiB.")]
@@ -45,8 +51,8 @@ StorageGb = Annotated[Whole, Field(ge=1, le=1 << 20, description="Writable disk 
 
 
 def _name(value: str) -> str:
-    if not value.isprintable():
-        raise wrong("must hold printable characters only")
+    if not _SHOWN.fullmatch(value):
+        raise wrong("must hold printable characters only, on one line")
     return value
 
 
@@ -65,8 +71,16 @@ def _isolation(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
-Name = Annotated[Text, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_name)]
-Metadata = Annotated[dict[Text, Text], Field(max_length=MAX_METADATA), AfterValidator(_metadata)]
+Name = Annotated[
+    Text,
+    Field(min_length=1, max_length=MAX_NAME, json_schema_extra={"pattern": _SHOWN.pattern}),
+    AfterValidator(_name),
+]
+Metadata = Annotated[
+    dict[Text, Annotated[Text, Field(json_schema_extra={"maxLength": MAX_METADATA_VALUE, **NO_NUL})]],
+    Field(max_length=MAX_METADATA, json_schema_extra={"propertyNames": {"pattern": _METADATA_NAME.pattern}}),
+    AfterValidator(_metadata),
+]
 
 
 class PortMappingIn(WireRequest):
@@ -84,7 +98,13 @@ class ContainerCreate(WireRequest):
         "portMappings": "is not supported yet; portMapping publishes one port",
     }
 
-    image: Annotated[Text, Field(description="The image's name, as docker writes it.")]
+    image: Annotated[
+        Text,
+        Field(
+            description="The image's name, as docker writes it.",
+            json_schema_extra={"minLength": 1, "maxLength": MAX_REFERENCE_LENGTH},
+        ),
+    ]
     cpu_cores: CpuCores
     memory_mb: MemoryMb
     max_cost_credits: Annotated[
@@ -147,19 +167,28 @@ class ContainerCreate(WireRequest):
         return None if mapping is None else PortMapping(mapping.container_port, mapping.protocol)
 
 
+def _one_is_given(schema: dict[str, Any]) -> None:
+    left_open(schema)
+    schema["anyOf"] = [
+        {"required": [name], "properties": {name: {"type": kind}}}
+        for name, kind in (("timeoutSeconds", "integer"), ("expiresAt", "string"), ("idleTimeoutSeconds", "integer"))
+    ]
+
+
 class ContainerUpdate(WireRequest):
     """A new deadline (expiresAt goes first), a new idle timeout, or both."""
 
+    model_config = ConfigDict(json_schema_extra=_one_is_given)
+
     timeout_seconds: Annotated[Seconds | None, Field(description="Seconds it lives on, from now.")] = None
     expires_at: Annotated[Instant | None, Field(description="When it ends at the latest.")] = None
-
     idle_timeout_seconds: IdleTimeout | None = None
 
     def to_domain(self) -> ContainerChange:
         """Return the change, of which something is given."""
         change = ContainerChange(self.timeout_seconds, self.expires_at, self.idle_timeout_seconds)
         if change == ContainerChange():
-            raise wrong("timeoutSeconds, expiresAt or idleTimeoutSeconds is needed")
+            raise wrong("is missing; give it, or expiresAt, or idleTimeoutSeconds", "timeoutSeconds")
         return change
 
 
@@ -177,7 +206,7 @@ class ContainerQuery(PageQuery):
         Field(description="COMPUTE or SESSION, in any case."),
     ] = None
     name: Annotated[
-        Text | None,
+        Clean | None,
         Field(max_length=MAX_NAME, description="Only those of exactly this name."),
         AfterValidator(lambda text: text and clean_text(text)),
     ] = None

@@ -12,9 +12,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from ...domain.executions import ExecutionFilter, ExecutionRequest, ExecutionStatus, FileUpload
-from .base import Seconds, Text, WireRequest, clean_text, wrong
+from .base import Clean, Seconds, Text, WireRequest, clean_text, wrong
 from .listing import PageQuery, choice
-from .processes import Command, Environment, Folder, file_path, secrets, shown
+from .processes import Command, Environment, FilePath, Folder, secrets, shown
 
 MAX_FILES = 10_000
 
@@ -22,9 +22,7 @@ MAX_FILES = 10_000
 class FileIn(WireRequest):
     """A file to write before the command starts."""
 
-    name: Annotated[
-        Text, AfterValidator(file_path), Field(description="Its path; relative ones land in the working directory.")
-    ]
+    name: Annotated[FilePath, Field(description="Its path; relative ones land in the working directory.")]
     content: Annotated[Text, Field(description="Its content, as text or in base64.")]
     encoding: Literal["string", "base64"] = "string"
 
@@ -105,7 +103,7 @@ class AccountExecutionQuery(ExecutionQuery):
     """Which executions of the whole account to list."""
 
     language: Annotated[
-        Text | None,
+        Clean | None,
         Field(max_length=64, description="Only those of this language (code-interpreter executions)."),
         AfterValidator(lambda text: text and clean_text(text)),
     ] = None

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 
-from .base import Text, WireRequest
-from .processes import file_path
+from .base import WireRequest
+from .processes import FilePath
 
 
 class FileQuery(WireRequest):
     """Which file."""
 
     path: Annotated[
-        Text,
-        AfterValidator(file_path),
+        FilePath,
         Field(description="Where to write it; a relative path begins at the image's working directory."),
     ]
 

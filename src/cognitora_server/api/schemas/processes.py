@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
 from ...domain.containers import SECRET_SHOWN
-from .base import Flag, Text, WireRequest, bounded, wrong
+from .base import NO_NUL, Clean, Flag, Text, WireRequest, bounded, wrong
 
 KIB = 1024
 MAX_ARGUMENTS = 1_000
@@ -47,10 +47,13 @@ class Variable:
     secret: bool
 
 
+VariableText = Annotated[Text, Field(json_schema_extra={"maxLength": MAX_VALUE_BYTES, **NO_NUL})]
+
+
 class VariableIn(WireRequest):
     """The value of a variable, with what else is to be said about it."""
 
-    value: Annotated[Text, Field(json_schema_extra={"writeOnly": True})]
+    value: Annotated[VariableText, Field(json_schema_extra={"writeOnly": True})]
     secret: Annotated[Flag, Field(description="It is given to the processes, and never shown.")] = False
 
 
@@ -94,23 +97,48 @@ def _folder(value: str) -> str:
 
 
 Command = Annotated[
-    list[Text],
-    BeforeValidator(_no_command_line, json_schema_input_type=list[str]),
-    Field(min_length=1, max_length=MAX_ARGUMENTS),
+    list[Clean],
+    BeforeValidator(_no_command_line, json_schema_input_type=list[Clean]),
+    Field(
+        min_length=1,
+        max_length=MAX_ARGUMENTS,
+        json_schema_extra={"prefixItems": [{"type": "string", "minLength": 1, **NO_NUL}]},
+    ),
     AfterValidator(_command),
 ]
 Environment = Annotated[
-    dict[Text, Annotated[Variable, PlainValidator(_variable, json_schema_input_type=str | VariableIn)]],
-    Field(max_length=MAX_VARIABLES),
+    dict[
+        Text,
+        Annotated[Variable, PlainValidator(_variable, json_schema_input_type=VariableText | VariableIn)],
+    ],
+    Field(max_length=MAX_VARIABLES, json_schema_extra={"propertyNames": {"pattern": r"^[^=\u0000]+$"}}),
     AfterValidator(_environment),
 ]
-Folder = Annotated[Text, AfterValidator(_folder)]
+Folder = Annotated[
+    Text,
+    AfterValidator(_folder),
+    Field(json_schema_extra={"maxLength": MAX_PATH_BYTES, "pattern": r"^/[^\u0000]*$"}),
+]
 
 
-def file_path(value: str) -> str:
+def _file_path(value: str) -> str:
     """Return the path of a file, if it can be one."""
     if not value:
         raise wrong("must not be empty")
     if value.rsplit("/", 1)[-1] in ("", ".", ".."):
         raise wrong("must name a file, not a folder")
     return bounded(value, "", MAX_PATH_BYTES)
+
+
+#: The path of a file, absolute or not.
+FilePath = Annotated[
+    Text,
+    AfterValidator(_file_path),
+    Field(
+        json_schema_extra={
+            "minLength": 1,
+            "maxLength": MAX_PATH_BYTES,
+            "pattern": r"^([^\u0000]*/)?(?!\.{1,2}$)[^/\u0000]+$",
+        }
+    ),
+]
