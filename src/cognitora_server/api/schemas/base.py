@@ -117,12 +117,12 @@ def clean_text(value: str) -> str:
     return value
 
 
-def bounded(value: str, what: str, most: int) -> str:
-    """Refuse text with a NUL or of more than `most` bytes; `what` is put before the sentence."""
+def bounded(value: str, most: int, field: str = "") -> str:
+    """Refuse text with a NUL or of more than `most` bytes; `field` is its name in what is being checked."""
     if "\0" in value:
-        raise wrong(f"{what}must not hold a NUL character")
+        raise wrong("must not hold a NUL character", field)
     if len(value) * 4 > most and len(value.encode()) > most:
-        raise wrong(f"{what}is longer than {most} bytes")
+        raise wrong(f"is longer than {most} bytes", field)
     return value
 
 

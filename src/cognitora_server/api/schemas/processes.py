@@ -82,8 +82,7 @@ def _environment(value: dict[str, Variable]) -> dict[str, Variable]:
         text = variable.value
         if not name or "=" in name or "\0" in name:
             raise wrong("must have names that are not empty and hold neither '=' nor NUL", name)
-        shown = name if name.isprintable() and len(name) <= 80 else ascii(name[:80])
-        bounded(text, f"has a value for {shown} that ", MAX_VALUE_BYTES)
+        bounded(text, MAX_VALUE_BYTES, name)
         total += len(name.encode()) + len(text.encode())
     if total > MAX_ENVIRONMENT_BYTES:
         raise wrong(f"is larger than {MAX_ENVIRONMENT_BYTES} bytes in all")
@@ -93,7 +92,7 @@ def _environment(value: dict[str, Variable]) -> dict[str, Variable]:
 def _folder(value: str) -> str:
     if not value.startswith("/"):
         raise wrong("must be an absolute path, such as /workspace")
-    return bounded(value, "", MAX_PATH_BYTES)
+    return bounded(value, MAX_PATH_BYTES)
 
 
 Command = Annotated[
@@ -127,7 +126,7 @@ def _file_path(value: str) -> str:
         raise wrong("must not be empty")
     if value.rsplit("/", 1)[-1] in ("", ".", ".."):
         raise wrong("must name a file, not a folder")
-    return bounded(value, "", MAX_PATH_BYTES)
+    return bounded(value, MAX_PATH_BYTES)
 
 
 #: The path of a file, absolute or not.
