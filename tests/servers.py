@@ -22,6 +22,9 @@ PYTHON_IMAGE = "docker.io/library/python:3.11-slim"
 #: Images of the tests' own, so that nothing is tagged in the storage that the machine's owner uses.
 STORAGE = {"COGNITORA_STORAGE_ROOT": str(Path(__file__).parents[1] / ".cache" / "test-storage")}
 
+#: Tests poll as no agent would.
+NO_RATE_LIMITS = {"COGNITORA_RATE_LIMIT_PER_MINUTE": "0", "COGNITORA_RATE_LIMIT_BURST": "0"}
+
 _START_SECONDS = 60.0
 
 
@@ -34,7 +37,7 @@ class RunningServer:
         self.api_key = ""
         self.log = data_dir / "server.log"
         self._arguments = arguments
-        self._environment = {**os.environ, **STORAGE, **(environment or {})}
+        self._environment = {**os.environ, **STORAGE, **NO_RATE_LIMITS, **(environment or {})}
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:

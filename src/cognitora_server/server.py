@@ -9,15 +9,17 @@ import logging
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from cognitora_server import logs
 from cognitora_server.api.app import create_app
+from cognitora_server.api.middleware import not_http_answer
 from cognitora_server.api.ports import Services
 from cognitora_server.control.containers import Containers
 from cognitora_server.control.diagnosis import Report, report
@@ -140,13 +142,14 @@ async def _unmount_images(store: Store, host: Host) -> None:
 
 async def serve(settings: Settings) -> None:
     """Serve the API until SIGINT or SIGTERM."""
-    _configure_logging(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
     listener = _listen(*settings.address)
     async with running_services(settings) as services:
         config = uvicorn.Config(
             create_app(services),
             loop="asyncio",  # uvloop starts processes twenty times slower
-            http="httptools",
+            http=_Protocol,
+            ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -156,6 +159,17 @@ async def serve(settings: Settings) -> None:
         host, port = listener.getsockname()[:2]
         _log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
         await _Server(config).serve([listener])
+
+
+class _Protocol(HttpToolsProtocol):
+    """Answers what is no HTTP at all as the API answers everything: in JSON, with a request id."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Send the answer and close the connection."""
+        answer = not_http_answer()
+        head = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in answer.raw_headers)]
+        self.transport.write(b"\r\n".join([*head, b"connection: close", b"", bytes(answer.body)]))
+        self.transport.close()
 
 
 class _Server(uvicorn.Server):
@@ -178,12 +192,6 @@ async def diagnose(settings: Settings) -> Report:
     """Find out what this host can do, beside a server that may be running."""
     host = build_host(settings)
     return await report(await probe(host.drivers, settings), settings)
-
-
-def _configure_logging(level: str) -> None:
-    logging.basicConfig(
-        level=level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
-    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -68,6 +68,20 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="How much the server logs, to standard error."
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="How it logs: lines for people, or one JSON object a line for programs."
+    )
+    rate_limit_per_minute: int = Field(
+        6_000,
+        ge=0,
+        description="Requests that one key may send in a minute; beyond it 429 with Retry-After. 0: no limit.",
+    )
+    rate_limit_burst: int = Field(
+        500, ge=0, description="Requests that one key may send in a second; beyond it 429. 0: no limit."
+    )
+    wrong_keys_per_minute: int = Field(
+        60, ge=0, description="Requests with a wrong key that are answered 401 per address; beyond it 429. 0: no limit."
+    )
 
     isolation: Literal["auto", "microvm", "gvisor", "container"] = Field(
         "auto",

@@ -152,9 +152,9 @@ async def test_a_list_shows_the_beginning_of_an_output(store: Store) -> None:
 
 async def test_keys_are_kept_as_hashes_and_can_be_revoked(store: Store, tmp_path: Path) -> None:
     key, secret = await store.keys.create("laptop", "default", NOW)
-    account = await store.keys.authenticate(secret)
-    assert account is not None
-    assert account.id == key.account_id
+    found = await store.keys.authenticate(secret)
+    assert found is not None
+    assert (found.account.id, found.key_id, found.key_name) == (key.account_id, key.id, "laptop")
     assert secret.encode() not in b"".join(file.read_bytes() for file in tmp_path.iterdir())
     with pytest.raises(Conflict):
         await store.keys.create("laptop", "default", NOW)

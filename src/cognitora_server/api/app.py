@@ -17,6 +17,7 @@ from .methods import HeadAsGet
 from .middleware import RequestContext
 from .openapi import document
 from .ports import Services
+from .rate_limits import RateLimits
 
 BASE_PATH = "/api/v1/compute"
 
@@ -39,6 +40,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.bodies = Bodies(services.settings.max_body_bytes, services.settings.max_inflight_body_bytes)
+    app.state.rate_limits = RateLimits(services.settings)
     # Executions first: `/containers/executions` is not a container's id.
     for router in (executions.router, containers.router, files.router, estimates.router):
         app.include_router(router, prefix=BASE_PATH)

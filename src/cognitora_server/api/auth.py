@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import structlog
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from ..domain.accounts import Account
 from ..domain.errors import Unauthorized
 from .ports import Services
+from .rate_limits import RateLimits
+from .record import record_of
 
 _bearer = HTTPBearer(
     auto_error=False,
@@ -25,16 +28,31 @@ def services_of(request: Request) -> Services:
 
 
 async def caller(
+    request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     services: Annotated[Services, Depends(services_of)],
 ) -> Account:
-    """Return the caller's account. Missing, malformed and wrong keys all get the same answer."""
+    """Return the caller's account, within its key's rate limits.
+
+    Missing, malformed and wrong keys all get the same answer.
+    """
     secret = credentials.credentials.strip() if credentials is not None else ""
-    account = await services.keys.authenticate(secret)
-    if account is None:
+    found = await services.keys.authenticate(secret)
+    record, limits = record_of(request), _limits_of(request)
+    if found is None:
+        await limits.refuse(record.remote_address)
         raise Unauthorized
-    return account
+    record.caller = found
+    structlog.contextvars.bind_contextvars(account_id=found.account.id, key_id=found.key_id)
+    record.headers = await limits.admit(found.key_id)
+    return found.account
 
 
+def _limits_of(request: Request) -> RateLimits:
+    limits: RateLimits = request.app.state.rate_limits
+    return limits
+
+
+#: The caller's account; which key it was stands in the request's record.
 Caller = Annotated[Account, Depends(caller)]
 Api = Annotated[Services, Depends(services_of)]

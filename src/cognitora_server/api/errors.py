@@ -104,7 +104,8 @@ def error_answer(error: errors.CognitoraError, request_id: str) -> Response:
     status = status_of(error)
     message, details = error.message, error.details
     if status >= 500 and not isinstance(error, Busy):
-        logger.error("request %s: %s: %s", request_id, error.code, error.message, exc_info=error)
+        extra = {"request_id": request_id}
+        logger.error("%s: %s", error.code, error.message, exc_info=error, extra=extra)
     if type(error) is errors.CognitoraError or isinstance(error, PRIVATE):
         message, details = type(error)().message, {}
     if status == 422:

@@ -1,21 +1,32 @@
-"""What every request goes through: it gets an id, and whatever happens it gets an answer of the one form."""
+"""What every request goes through: it gets an id, an answer of the one form whatever happens, and a line in the log."""
 
 from __future__ import annotations
 
 import logging
 import re
+import time
 
+import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..domain.ids import REQUEST, new_id
-from .errors import unexpected_answer
+from .answers import JsonAnswer
+from .errors import error_body, unexpected_answer
+from .record import RequestRecord, container_of, remote_address, route_of
 
 logger = logging.getLogger("cognitora.api")
+access = logging.getLogger("cognitora.access")
 
 REQUEST_ID = "X-Request-Id"
 _VALID_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+
+#: The status, in log and metrics only, of a request whose client went away before it could be answered.
+_CLIENT_GONE = 499
+#: Asked so often, by machines, that they would drown the rest.
+_QUIET = frozenset({"/health", "/ready", "/metrics"})
 
 
 class RequestContext:
@@ -32,26 +43,55 @@ class RequestContext:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
-        started = False
+        record = RequestRecord(_request_id(scope), remote_address(scope))
+        scope.setdefault("state", {}).update(record=record, request_id=record.request_id)
+        structlog.contextvars.clear_contextvars()  # a connection's requests can share a context
+        structlog.contextvars.bind_contextvars(request_id=record.request_id)
+        begun = time.perf_counter()
+        status = _CLIENT_GONE
 
-        async def send_with_id(message: Message) -> None:
-            nonlocal started
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
-                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+                status = message["status"]
+                MutableHeaders(scope=message).update({REQUEST_ID: record.request_id, **record.headers})
             await send(message)
 
         try:
-            await self.app(scope, receive, send_with_id)
+            await self.app(scope, receive, send_with_headers)
         except ClientDisconnect:
-            logger.info("request %s: the client went away while it sent its body", request_id)
+            logger.info("the client went away while it sent its body")
         except Exception:
-            logger.exception("request %s: %s %a failed", request_id, scope["method"], scope["path"][:200])
-            if started:
+            extra = {"request_id": record.request_id}
+            logger.exception("%s %a failed", scope["method"], scope["path"][:200], extra=extra)
+            if status != _CLIENT_GONE:
                 raise
-            await unexpected_answer(request_id)(scope, receive, send_with_id)
+            await unexpected_answer(record.request_id)(scope, receive, send_with_headers)
+        finally:
+            self._done(scope, record, status, time.perf_counter() - begun)
+
+    def _done(self, scope: Scope, record: RequestRecord, status: int, seconds: float) -> None:
+        route = route_of(scope)
+        level = logging.DEBUG if route in _QUIET else logging.INFO
+        if access.isEnabledFor(level):
+            fields = {
+                "method": scope["method"],
+                "route": route,
+                "status": status,
+                "duration_ms": round(seconds * 1000, 1),
+                "container_id": record.container_id or container_of(scope),
+                "execution_id": record.execution_id,
+                "remote_address": record.remote_address,
+            }
+            access.log(level, "request", extra={name: value for name, value in fields.items() if value is not None})
+
+
+def not_http_answer() -> Response:
+    """Return the answer (400) to something that could not be read as HTTP, and write it into the log."""
+    request_id = new_id(REQUEST)
+    access.info("request", extra={"status": 400, "request_id": request_id})
+    body = error_body("invalid_http", "This is not a valid HTTP/1.1 request.", request_id, {})
+    return JsonAnswer(body, 400, {REQUEST_ID: request_id})
 
 
 def _request_id(scope: Scope) -> str:

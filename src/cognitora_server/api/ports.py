@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..domain.accounts import Account
+from ..domain.accounts import Authenticated
 from ..domain.clock import Clock
 from ..domain.containers import Container, ContainerChange, ContainerFilter, ContainerRequest, Resources
 from ..domain.credits import Cost
@@ -81,8 +81,8 @@ class Files(Protocol):
 class Keys(Protocol):
     """Who may come in."""
 
-    async def authenticate(self, secret: str) -> Account | None:
-        """Return the account that this key opens."""
+    async def authenticate(self, secret: str) -> Authenticated | None:
+        """Return which valid key this is, and the account that it opens."""
         ...
 
 

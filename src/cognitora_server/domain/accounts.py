@@ -32,6 +32,15 @@ class ApiKey:
     revoked_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """What a valid key stands for: whose it is, and which key it was."""
+
+    account: Account
+    key_id: str
+    key_name: str
+
+
 def new_secret() -> str:
     """Return a new API key (256 random bits). It is shown once and only its hash is kept."""
     return KEY_PREFIX + secrets.token_urlsafe(32)

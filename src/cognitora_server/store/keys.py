@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Select, insert, select, update
 
-from cognitora_server.domain.accounts import Account, ApiKey, hash_secret, new_secret
+from cognitora_server.domain.accounts import Account, ApiKey, Authenticated, hash_secret, new_secret
 from cognitora_server.domain.errors import Conflict, NotFound
 from cognitora_server.domain.ids import ACCOUNT, KEY, new_id
 
@@ -66,15 +66,19 @@ class KeyStore:
 
         return await self._database.write(work)
 
-    async def authenticate(self, secret: str) -> Account | None:
-        """Return the account that an unrevoked key opens."""
+    async def authenticate(self, secret: str) -> Authenticated | None:
+        """Return which unrevoked key this is, and the account that it opens."""
         statement = (
-            select(accounts)
+            select(*accounts.c, api_keys.c.id.label("key_id"), api_keys.c.name.label("key_name"))
             .join(api_keys, api_keys.c.account_id == accounts.c.id)
             .where(api_keys.c.hash == hash_secret(secret), api_keys.c.revoked_at.is_(None))
         )
         row = await self._database.read(lambda c: c.execute(statement).one_or_none())
-        return Account(**row._mapping) if row is not None else None
+        if row is None:
+            return None
+        fields = dict(row._mapping)
+        key_id, key_name = fields.pop("key_id"), fields.pop("key_name")
+        return Authenticated(Account(**fields), key_id, key_name)
 
 
 def _keys() -> Select[Any]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cognitora_server.api import Services
-from cognitora_server.domain.accounts import Account
+from cognitora_server.domain.accounts import Account, Authenticated
 from cognitora_server.domain.clock import ManualClock
 from cognitora_server.domain.containers import (
     Container,
@@ -140,8 +140,9 @@ class FakeExecutions:
 
 
 class FakeKeys:
-    async def authenticate(self, secret: str) -> Account | None:
-        return KEYS.get(secret)
+    async def authenticate(self, secret: str) -> Authenticated | None:
+        account = KEYS.get(secret)
+        return Authenticated(account, f"key_{account.name}", f"key of {account.name}") if account else None
 
 
 @dataclass(frozen=True)
