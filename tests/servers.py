@@ -64,7 +64,7 @@ class RunningServer:
             text = self.log.read_bytes()[written:].decode()
             if self.process.poll() is not None:
                 raise AssertionError(f"the server ended: {text}")
-            if found := re.search(r"listening on (http://\S+)", text):
+            if found := re.search(r"listening on (http://[^\s\"]+)", text):
                 self.base_url = found[1]
                 assert httpx.get(f"{self.base_url}/ready", timeout=30).status_code == 200, text
                 return

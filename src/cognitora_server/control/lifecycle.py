@@ -103,7 +103,7 @@ class Lifecycle:
         except CognitoraError as error:
             return End(ContainerStatus.FAILED, Reason.HOST, error.message)
         except Exception:
-            _log.exception("%s: unexpected failure", self._live.container.id)
+            _log.exception("unexpected failure")
             return End(
                 ContainerStatus.FAILED, Reason.HOST, "The server failed unexpectedly; its log says how. Try again."
             )
@@ -304,7 +304,8 @@ class Lifecycle:
         now = self._shop.clock.now()
         await self._live.change(status=end.status, end=end, completed_at=now, updated_at=now, progress=None)
         self._live.ended.set()
-        _log.info("%s: %s (%s) %s", self._live.container.id, end.status, end.reason, end.message or "")
+        extra = {"account_id": self._live.container.account_id, "status": end.status, "reason": end.reason}
+        _log.info("ended: %s", end.message or end.reason, extra=extra)
 
 
 def main_command(container: Container, image: Image) -> tuple[str, ...] | None:
@@ -320,7 +321,8 @@ async def destroy(driver: Driver, container_id: str) -> None:
     try:
         await driver.destroy(container_id)
     except DriverError as error:
-        _log.error("%s: could not be removed whole, will be tried again: %s", container_id, error.message)
+        extra = {"container_id": container_id}
+        _log.error("could not be removed whole, will be tried again: %s", error.message, extra=extra)
 
 
 def _end_of_sandbox(container: Container, gone: SandboxExit) -> End:

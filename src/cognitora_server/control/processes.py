@@ -78,7 +78,7 @@ class ExecutionRunner:
         try:
             return await self._to_the_end(live, execution, output, begin)
         except Exception:
-            _log.exception("%s: %s failed unexpectedly", live.container.id, execution.id)
+            _log.exception("failed unexpectedly", extra=_named(live, execution))
             await self.reject(execution, "The server failed unexpectedly while this ran; its log says how.")
             raise
         finally:
@@ -138,6 +138,10 @@ class ExecutionRunner:
         return changed or execution
 
 
+def _named(live: Live, execution: Execution) -> dict[str, str]:
+    return {"container_id": live.container.id, "execution_id": execution.id}
+
+
 def _guest(live: Live) -> GuestClient:
     if live.guest is None:
         raise GuestUnreachable
@@ -153,7 +157,7 @@ async def _forget(live: Live, execution: Execution) -> Execution:
     try:
         await _guest(live).forget(execution.id)
     except GuestError as error:
-        _log.debug("%s: output of %s stays in the guest: %s", live.container.id, execution.id, error)
+        _log.debug("its output stays in the guest: %s", error, extra=_named(live, execution))
     return execution
 
 
@@ -167,7 +171,7 @@ async def _give_up(live: Live, execution: Execution) -> Process:
         async with asyncio.timeout(_GRACE_SECONDS):
             await _guest(live).signal(execution.id, "KILL")
     except (GuestError, TimeoutError) as error:
-        _log.warning("%s: %s cannot be killed: %r", live.container.id, execution.id, error)
+        _log.warning("cannot be killed: %r", error, extra=_named(live, execution))
     return Process(execution.id, TIMEOUT_EXIT_CODE, timed_out=True)
 
 
@@ -208,7 +212,7 @@ async def _cut_short(live: Live, execution: Execution, output: OutputCollector, 
         async with asyncio.timeout(_END_WAIT_SECONDS):
             await live.end_known.wait()
     except TimeoutError:
-        _log.warning("%s: the guest agent is silent but its sandbox lives", live.container.id)
+        _log.warning("the guest agent is silent but its sandbox lives", extra=_named(live, execution))
     end = live.end
     status = _status_by(end) if end else ExecutionStatus.FAILED
     return replace(

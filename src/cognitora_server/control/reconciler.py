@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+import structlog
+
 from cognitora_server.domain.containers import GIB, Container, ContainerStatus, End, Reason
 from cognitora_server.domain.credits import seconds_affordable
 from cognitora_server.domain.errors import DriverError
@@ -86,11 +88,14 @@ class Reconciler:
         self._hold(asyncio.create_task(self._life_of(live)))
 
     async def _life_of(self, live: Live) -> None:
+        # Not of the request that made it, which this outlives.
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(container_id=live.container.id)
         while not live.ended.is_set():
             try:
                 await Lifecycle(live, self._shop).run()
             except Exception:
-                _log.exception("%s: its life was cut short here; it is taken up again", live.container.id)
+                _log.exception("its life was cut short here; it is taken up again")
                 await asyncio.sleep(_RETRY_SECONDS)
         self.live.remove(live.container.id)
 
@@ -125,7 +130,8 @@ class Reconciler:
                 else:
                     await self._mark_idle(live)
             except Exception:
-                _log.exception("%s: could not be looked at; the next look follows", live.container.id)
+                extra = {"container_id": live.container.id}
+                _log.exception("could not be looked at; the next look follows", extra=extra)
         await self._keep_disk_reserve()
         self._looked_at = time.monotonic()
 
@@ -193,7 +199,8 @@ class Reconciler:
     async def _sweep(self, driver: Driver) -> None:
         for container_id in await driver.sandboxes():
             if self.live.get(container_id) is None:
-                _log.warning("%s: left over on the host without a running container: removed", container_id)
+                extra = {"container_id": container_id}
+                _log.warning("left over on the host without a running container: removed", extra=extra)
                 await destroy(driver, container_id)
 
 
