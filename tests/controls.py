@@ -19,6 +19,7 @@ from cognitora_server.control.reconciler import Reconciler
 from cognitora_server.domain.clock import ManualClock
 from cognitora_server.domain.containers import (
     Container,
+    ContainerFilter,
     ContainerRequest,
     Resources,
 )
