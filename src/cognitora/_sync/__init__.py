@@ -1,0 +1,2 @@
+# Written by scripts/write-sync-client from ../_async: change it there.
+"""The sync client."""

@@ -1,0 +1,30 @@
+# Written by scripts/write-sync-client from ../_async: change it there.
+"""The client itself: one object for everything that the server does."""
+
+from __future__ import annotations
+
+from .._config import DEFAULT_RETRIES
+from ..code_interpreter import CodeInterpreter
+from .base import BaseClient
+from .containers import Containers
+from .transport import Transport
+
+
+class Cognitora(BaseClient):
+    """Everything that a Cognitora server does; see the base class for its arguments.
+
+    `containers` runs containers. `code_interpreter` is not there yet, and says so when it is used.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        timeout: float | None = None,
+        *,
+        max_retries: int = DEFAULT_RETRIES,
+        transport: Transport | None = None,
+    ) -> None:
+        super().__init__(api_key, base_url, timeout, max_retries=max_retries, transport=transport)
+        self.containers = Containers(transport=self._transport)
+        self.code_interpreter = CodeInterpreter()

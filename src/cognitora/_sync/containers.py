@@ -1,0 +1,320 @@
+# Written by scripts/write-sync-client from ../_async: change it there.
+"""Containers: create, run, look, end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from .. import _wire
+from .._waiting import sleep
+from ..errors import WaitTimeoutError
+from ..inputs import Isolation
+from ..models import (
+    CancelResult,
+    ContainerExecResponse,
+    ContainerExecution,
+    ContainerLogs,
+    ContainerUpdateResponse,
+    CostEstimate,
+    Execution,
+    FileWritten,
+    PersistentContainer,
+    RunResult,
+)
+from ..records import Page
+from .base import BaseClient
+from .upload import Upload
+
+_FIRST_POLL_SECONDS = 0.1
+
+
+class Containers(BaseClient):
+    """Everything about containers.
+
+    Every call raises CognitoraError: AuthenticationError for a wrong key, NotFoundError for an id that the account does
+    not have, InvalidRequestError for what cannot be done as asked, APIConnectionError without a server.
+    """
+
+    def create_container(
+        self,
+        image: str,
+        cpu_cores: float,
+        memory_mb: int,
+        max_cost_credits: float | None = None,
+        command: Sequence[str] | None = None,
+        persistent: bool = False,
+        environment: Mapping[str, str] | None = None,
+        timeout_seconds: int | None = None,
+        expires_at: str | datetime | None = None,
+        storage_gb: int | None = None,
+        gpu_count: int = 0,
+        networking: bool | None = None,
+        *,
+        port_mapping: Mapping[str, object] | None = None,
+        isolation: Isolation | None = None,
+        name: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        idle_timeout_seconds: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Execution:
+        """Create a container; return it at once, while it still starts.
+
+        image: as docker names it.
+        cpu_cores, memory_mb, storage_gb, gpu_count: what it may use: cores, MiB, GiB (default 5), GPUs.
+        max_cost_credits: it is ended before it costs more. Left out, what its whole lifetime costs is asked for
+            (`estimate_cost`) and sent.
+        command: the program and its arguments, in place of the image's own.
+        persistent: whether it outlives its command, for `execute_in_container`.
+        timeout_seconds, expires_at: its lifetime in seconds (default 300, persistent 86400) or its end.
+        environment: variables, beside the image's own.
+        networking, port_mapping: access to outside, and `{"container_port": 80}` to publish. Default: none.
+        isolation: how it is separated from the host; the strongest that there is by default.
+        name, metadata: your own words, to find it again.
+        idle_timeout_seconds: it is ended once it has been idle for so long.
+        idempotency_key: the same key and arguments give the same container for 24 hours.
+        """
+        if max_cost_credits is None:
+            seconds = _wire.lifetime_seconds(timeout_seconds, expires_at, persistent)
+            timeout_seconds = seconds if expires_at is None else timeout_seconds
+            covered = seconds + _wire.BUDGET_MARGIN_SECONDS
+            estimate = self.estimate_cost(cpu_cores, memory_mb, storage_gb, gpu_count, covered)
+            max_cost_credits = estimate.estimated_credits
+        body = _wire.given(
+            image=image,
+            cpuCores=cpu_cores,
+            memoryMb=memory_mb,
+            maxCostCredits=max_cost_credits,
+            command=command,
+            persistent=persistent,
+            environment=environment,
+            timeoutSeconds=timeout_seconds,
+            expiresAt=expires_at,
+            storageGb=storage_gb,
+            gpuCount=gpu_count,
+            networking=networking,
+            portMapping=port_mapping,
+            isolation=isolation,
+            name=name,
+            metadata=metadata,
+            idleTimeoutSeconds=idle_timeout_seconds,
+        )
+        return Execution(_wire.own(self._transport.post(_wire.path("containers"), body, idempotency_key)))
+
+    def create_persistent_container(
+        self,
+        image: str,
+        cpu_cores: float,
+        memory_mb: int,
+        max_cost_credits: float | None = None,
+        command: Sequence[str] | None = None,
+        timeout_seconds: int | None = None,
+        expires_at: str | datetime | None = None,
+        environment: Mapping[str, str] | None = None,
+        storage_gb: int | None = None,
+        gpu_count: int = 0,
+        networking: bool | None = None,
+        *,
+        port_mapping: Mapping[str, object] | None = None,
+        isolation: Isolation | None = None,
+        name: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        idle_timeout_seconds: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> PersistentContainer:
+        """Create a container that outlives its command; see `create_container`."""
+        container = self.create_container(
+            image,
+            cpu_cores,
+            memory_mb,
+            max_cost_credits,
+            command,
+            True,
+            environment,
+            timeout_seconds,
+            expires_at,
+            storage_gb,
+            gpu_count,
+            networking,
+            port_mapping=port_mapping,
+            isolation=isolation,
+            name=name,
+            metadata=metadata,
+            idle_timeout_seconds=idle_timeout_seconds,
+            idempotency_key=idempotency_key,
+        )
+        return PersistentContainer(container)
+
+    def list_containers(
+        self,
+        limit: int = 50,
+        offset: int = 0,
+        status: str | None = None,
+        *,
+        container_type: str | None = None,
+        name: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Page[Execution]:
+        """Return a page of the account's containers, newest first: at most 100, those that match all that is given."""
+        query = _wire.given(limit=limit, offset=offset, status=status, containerType=container_type, name=name)
+        query |= _wire.metadata_query(metadata)
+        return _wire.page(Execution, self._transport.get(_wire.path("containers"), query))
+
+    def get_container(self, container_id: str) -> Execution:
+        """Return a container as it is now. An execution's id (`exec_…`) gives that execution, in the same form."""
+        return Execution(_wire.own(self._transport.get(_wire.path("containers", container_id))))
+
+    def update_container(
+        self, container_id: str, timeout_seconds: int | None = None, expires_at: str | datetime | None = None
+    ) -> ContainerUpdateResponse:
+        """Give a container a new deadline: seconds from now, or an instant. ConflictError if it has ended."""
+        body = _wire.given(timeoutSeconds=timeout_seconds, expiresAt=expires_at)
+        answer = self._transport.patch(_wire.path("containers", container_id), body)
+        return ContainerUpdateResponse(_wire.own(answer))
+
+    def cancel_container(self, container_id: str) -> CancelResult:
+        """End a container and everything in it. One that has ended stays as it is; that is no error."""
+        return CancelResult(_wire.own(self._transport.delete(_wire.path("containers", container_id))))
+
+    def get_container_logs(self, container_id: str) -> ContainerLogs:
+        """Return what a container's own command has written so far; it is text, also as `.logs`."""
+        return ContainerLogs((self._transport.get(_wire.path("containers", container_id, "logs")))["logs"])
+
+    def execute_in_container(
+        self,
+        container_id: str,
+        command: Sequence[str],
+        files: _wire.Files | None = None,
+        timeout_seconds: int | None = None,
+        working_directory: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> ContainerExecResponse:
+        """Write files, run a command in a container and return its result, however long it takes.
+
+        A container that still starts is waited for. An exit code other than 0 is a result, not an error; so is a
+        timeout (`timeout_seconds`, default 3600), with exit code 124. ConflictError if the container has ended.
+        """
+        body = _wire.given(
+            command=command,
+            files=_wire.file_list(files),
+            timeoutSeconds=timeout_seconds,
+            workingDirectory=working_directory,
+            environment=environment,
+        )
+        path = _wire.path("containers", container_id, "exec")
+        return ContainerExecResponse(_wire.own(self._transport.post(path, body, idempotency_key, patient=True)))
+
+    def upload_files(self, container_id: str, files: _wire.Files) -> ContainerExecResponse:
+        """Write files into a container; relative names land in the image's working directory. See `write_file` too."""
+        return self.execute_in_container(container_id, ["echo", "Files uploaded successfully"], files)
+
+    def write_file(self, container_id: str, path: str, content: bytes | str | Path | BinaryIO) -> FileWritten:
+        """Write one file of any size into a container: bytes, text, a local file (`Path`) or an open binary file.
+
+        It is written whole or not at all; missing folders are made.
+        """
+        to = _wire.path("containers", container_id, "files")
+        return FileWritten(self._transport.put(to, {"path": path}, Upload(content)))
+
+    def get_container_executions(
+        self, container_id: str, limit: int = 50, offset: int = 0, status: str | None = None
+    ) -> Page[ContainerExecution]:
+        """Return a page of the commands that ran in a container, newest first."""
+        query = _wire.given(limit=limit, offset=offset, status=status)
+        answer = self._transport.get(_wire.path("containers", container_id, "executions"), query)
+        return _wire.page(ContainerExecution, answer)
+
+    def list_all_container_executions(
+        self, limit: int = 50, offset: int = 0, status: str | None = None, *, language: str | None = None
+    ) -> Page[ContainerExecution]:
+        """Return a page of the commands that ran in any of the account's containers, newest first."""
+        query = _wire.given(limit=limit, offset=offset, status=status, language=language)
+        return _wire.page(ContainerExecution, self._transport.get(_wire.path("containers", "executions"), query))
+
+    def get_container_execution(self, execution_id: str) -> ContainerExecution:
+        """Return one execution, with what it has written so far."""
+        return ContainerExecution(self._transport.get(_wire.path("containers", "executions", execution_id)))
+
+    def estimate_cost(
+        self,
+        cpu_cores: float,
+        memory_mb: int,
+        storage_gb: int | None = None,
+        gpu_count: int = 0,
+        timeout_seconds: int = _wire.ONE_SHOT_SECONDS,
+    ) -> CostEstimate:
+        """Return what these resources cost, in credits, held for `timeout_seconds`. Nothing is created."""
+        body = _wire.given(
+            cpuCores=cpu_cores,
+            memoryMb=memory_mb,
+            storageGb=storage_gb,
+            gpuCount=gpu_count,
+            timeoutSeconds=timeout_seconds,
+        )
+        return CostEstimate(self._transport.post(_wire.path("estimate"), body))
+
+    def wait_for_completion(
+        self, container_id: str, timeout_seconds: float | None = 300, poll_interval: float = 5
+    ) -> Execution:
+        """Wait until a container has ended, and return it.
+
+        It is looked at soon first, then less and less often, at last every `poll_interval` seconds. After
+        `timeout_seconds` WaitTimeoutError (a TimeoutError) is raised and the container goes on; None waits as long as
+        it lives.
+        """
+        deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
+        pause = min(_FIRST_POLL_SECONDS, poll_interval)
+        while not (container := self.get_container(container_id)).ended:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise WaitTimeoutError(
+                    f"Container {container_id} did not end within {timeout_seconds} seconds; it is {container.status}."
+                )
+            sleep(min(pause, left))
+            pause = min(pause * 1.5, poll_interval)
+        return container
+
+    def run_and_wait(
+        self,
+        image: str,
+        command: Sequence[str],
+        cpu_cores: float,
+        memory_mb: int,
+        max_cost_credits: float | None = None,
+        environment: Mapping[str, str] | None = None,
+        timeout_seconds: int | None = None,
+        storage_gb: int | None = None,
+        gpu_count: int = 0,
+        networking: bool | None = None,
+        *,
+        isolation: Isolation | None = None,
+        name: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> RunResult:
+        """Run a command in a container of its own; return the container once it has ended, and what it wrote.
+
+        A command that takes longer than `timeout_seconds` (default 300) ends with status TIMEOUT; that is a result.
+        """
+        container = self.create_container(
+            image,
+            cpu_cores,
+            memory_mb,
+            max_cost_credits,
+            command,
+            environment=environment,
+            timeout_seconds=timeout_seconds,
+            storage_gb=storage_gb,
+            gpu_count=gpu_count,
+            networking=networking,
+            isolation=isolation,
+            name=name,
+            metadata=metadata,
+        )
+        ended = self.wait_for_completion(container.id, None, 1)
+        return RunResult(execution=ended, logs=self.get_container_logs(container.id))
