@@ -118,7 +118,6 @@ async def _services(settings: Settings, store: Store, host: Host, drivers: Drive
     starts = asyncio.Semaphore(settings.concurrent_starts)
     workshop = Workshop(store, host.images, drivers, runner, settings, clock, starts)
     reconciler = Reconciler(workshop)
-    await store.idempotency.abandon_unfinished()
     await reconciler.start()
     stack.push_async_callback(reconciler.stop)
     return Services(

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
+from sqlalchemy import create_engine
 
 from cognitora_server.domain.containers import (
     Container,
@@ -29,6 +31,7 @@ from cognitora_server.domain.pages import Page
 from cognitora_server.store import Store
 from cognitora_server.store.database import sqlite_url
 from cognitora_server.store.executions import LISTED_OUTPUT
+from cognitora_server.store.migrate import config
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
@@ -175,16 +178,73 @@ async def test_many_at_once_are_grouped_and_one_failure_undoes_only_itself(store
     assert len(await store.containers.unfinished()) == 200
 
 
-async def test_an_idempotency_key_is_claimed_once(store: Store) -> None:
+async def test_an_idempotency_key_has_one_answer(store: Store) -> None:
     assert await store.idempotency.claim("acc", "k", "f", NOW) is None
-    again = await store.idempotency.claim("acc", "k", "f", NOW)
-    assert again is not None
-    assert again.status is None
     await store.idempotency.finish("acc", "k", 201, b"{}")
     done = await store.idempotency.claim("acc", "k", "g", NOW)
     assert done is not None
     assert (done.fingerprint, done.status, done.body) == ("f", 201, b"{}")
     assert await store.idempotency.claim("acc", "k", "g", NOW + timedelta(hours=25)) is None
+
+
+async def test_a_key_whose_request_made_nothing_can_be_claimed_again(store: Store) -> None:
+    assert await store.idempotency.claim("acc", "k", "f", NOW) is None
+    assert await store.idempotency.claim("acc", "k", "another", NOW) is None
+
+
+async def test_a_key_remembers_what_its_request_made(store: Store) -> None:
+    account = await an_account(store)
+    for key in ("one", "two"):
+        await store.idempotency.claim(account, key, key, NOW)
+    container = a_container(account)
+    await store.containers.add(container, "one")
+    execution = an_execution(container)
+    await store.executions.add(execution, "two")
+    await store.idempotency.abandon(account, "one")
+    for key, made in (("one", container.id), ("two", execution.id)):
+        seen = await store.idempotency.claim(account, key, key, NOW)
+        assert seen is not None
+        assert (seen.status, seen.resource_id) == (None, made)
+    await store.idempotency.unmake(execution.id)
+    assert await store.idempotency.claim(account, "two", "other", NOW) is None
+
+
+async def test_the_order_of_acceptance_is_kept_whatever_the_clock_says(store: Store) -> None:
+    account = await an_account(store)
+    added = [await store.containers.add(a_container(account, created_at=NOW - timedelta(days=n % 3))) for n in range(9)]
+    assert [container.sequence for container in added] == list(range(1, 10))
+    assert list(await store.containers.unfinished()) == added
+    at_once = await asyncio.gather(*(store.containers.add(a_container(account)) for _ in range(50)))
+    assert [container.sequence for container in at_once] == list(range(10, 60))
+
+
+async def test_containers_of_an_earlier_version_are_numbered_as_they_were_made(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path)
+    command.upgrade(config(url), "0001")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO accounts VALUES ('acc', 'default', 0)")
+        for identity, created_at in (("late", 30), ("early", 10), ("middle", 20)):
+            row = {**_OLD_ROW, "id": identity, "created_at": created_at}
+            names = ", ".join(f'"{name}"' for name in row)
+            marks = ", ".join("?" for _ in row)
+            connection.exec_driver_sql(f"INSERT INTO containers ({names}) VALUES ({marks})", tuple(row.values()))
+    engine.dispose()
+    with Store(url) as opened:
+        found = await opened.containers.unfinished()
+        assert [(container.id, container.sequence) for container in found] == [("early", 1), ("middle", 2), ("late", 3)]
+        assert (await opened.containers.add(a_container("acc"))).sequence == 4
+
+
+_OLD_ROW: dict[str, object] = {
+    **dict.fromkeys(("image", "container_type", "isolation_requested"), "COMPUTE"),
+    **dict.fromkeys(("resources", "usage", "environment", "metadata"), "{}"),
+    **dict.fromkeys(("persistent", "networking", "max_cost_credits", "timeout_seconds"), 0),
+    **dict.fromkeys(("expires_at", "expires_fixed", "updated_at"), 0),
+    "resources": '{"cpu_cores": 1, "memory_mb": 64, "storage_gb": 1, "gpu_count": 0}',
+    "status": "RUNNING",
+    "account_id": "acc",
+}
 
 
 async def test_another_process_can_write_while_the_server_has_it_open(store: Store, tmp_path: Path) -> None:

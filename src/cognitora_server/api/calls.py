@@ -27,10 +27,11 @@ async def call(
     model: type[Wanted],
     convert: Callable[[Wanted], Asked],
     work: Callable[[Asked], Awaitable[Response]],
+    again: Callable[[str], Awaitable[Response]] | None = None,
 ) -> Response:
     """Read the body as `model`, convert it to domain values (in a thread if it is large), and answer with `work`.
 
-    A POST is done only once per Idempotency-Key.
+    A POST is done only once per Idempotency-Key; `again` answers with the id of what an interrupted one has made.
 
     A body of the wrong form is refused before the key counts: it can be sent again, mended, with the same key.
     """
@@ -42,7 +43,7 @@ async def call(
         if key is None:
             return await work(asked)
         answers = services_of(request).idempotency
-        return await once(answers, account.id, key, fingerprint, request_id_of(request), lambda: work(asked))
+        return await once(answers, account.id, key, fingerprint, request_id_of(request), lambda: work(asked), again)
 
 
 def known_container_id(text: str) -> str:

@@ -16,6 +16,7 @@ from .answers import JsonAnswer, mirrored, mirrored_list
 from .auth import Api, Caller
 from .calls import call, known_container_id
 from .documentation import documented
+from .idempotency import idempotency_key
 from .schemas.container_answers import (
     CancelAnswer,
     CancelOut,
@@ -67,10 +68,15 @@ async def create_container(request: Request, account: Caller, api: Api) -> Respo
     """Create a container."""
 
     async def create(asked: ContainerRequest) -> Response:
-        return _answer(await api.containers.create(account.id, asked), api, 201)
+        return _answer(await api.containers.create(account.id, asked, idempotency_key(request)), api, 201)
 
-    default_storage = api.settings.default_storage_gb
-    return await call(request, account, ContainerCreate, lambda wanted: wanted.to_domain(default_storage), create)
+    async def again(container_id: str) -> Response:
+        return _answer(await api.containers.get(account.id, container_id), api, 201)
+
+    def to_domain(wanted: ContainerCreate) -> ContainerRequest:
+        return wanted.to_domain(api.settings.default_storage_gb)
+
+    return await call(request, account, ContainerCreate, to_domain, create, again)
 
 
 @router.get(

@@ -16,6 +16,7 @@ from .auth import Api, Caller
 from .calls import call, known_container_id, known_execution_id
 from .containers import ContainerId
 from .documentation import documented
+from .idempotency import idempotency_key
 from .schemas.execution_answers import LISTED_CHARACTERS, ExecAnswer, ExecOut, ExecutionListAnswer, ExecutionOut
 from .schemas.executions import AccountExecutionQuery, ExecCreate, ExecutionQuery
 from .schemas.listing import PageQuery
@@ -77,10 +78,14 @@ async def execute_in_container(container_id: ContainerId, request: Request, acco
     """Run a command."""
 
     async def run(asked: ExecutionRequest) -> Response:
-        execution = await api.executions.run(account.id, known_container_id(container_id), asked)
+        key = idempotency_key(request)
+        execution = await api.executions.run(account.id, known_container_id(container_id), asked, key)
         return mirrored(ExecOut.of(execution, api.clock.now()))
 
-    return await call(request, account, ExecCreate, ExecCreate.to_domain, run)
+    async def again(execution_id: str) -> Response:
+        return mirrored(ExecOut.of(await api.executions.ended(account.id, execution_id), api.clock.now()))
+
+    return await call(request, account, ExecCreate, ExecCreate.to_domain, run, again)
 
 
 @router.get(

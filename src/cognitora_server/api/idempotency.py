@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -38,13 +39,21 @@ async def once(
     fingerprint: str,
     request_id: str,
     work: Callable[[], Awaitable[Response]],
+    again: Callable[[str], Awaitable[Response]] | None = None,
 ) -> Response:
-    """Do `work`, or give the answer it gave the first time; a failure of the server is forgotten."""
-    first = await answers.claim(account_id, key, fingerprint)
-    if first is not None:
-        return JsonAnswer(first.body, first.status, {REPLAYED: "true"})
+    """Do `work`, or give the answer it gave the first time; a failure of the server is forgotten.
+
+    What `work` made before it could answer (the server was killed) is not made again: `again` answers with its id.
+    """
+    claim = await answers.claim(account_id, key, fingerprint)
+    if claim.answer is not None:
+        return JsonAnswer(claim.answer.body, claim.answer.status, {REPLAYED: "true"})
     try:
-        answer = await _answered(work, request_id)
+        if claim.made is None or again is None:
+            answer = await _answered(work, request_id)
+        else:
+            answer = await _answered(partial(again, claim.made), request_id)
+            answer.headers[REPLAYED] = "true"
         if answer.status_code < 500 and answer.status_code != _NOT_KEPT:
             await answers.finish(account_id, key, answer.status_code, bytes(answer.body))
             return answer

@@ -21,8 +21,8 @@ from ..settings import Settings
 class Containers(Protocol):
     """The verbs on containers."""
 
-    async def create(self, account_id: str, request: ContainerRequest) -> Container:
-        """Accept a container; it starts on its own."""
+    async def create(self, account_id: str, request: ContainerRequest, idempotency_key: str | None = None) -> Container:
+        """Accept a container; it starts on its own. The claimed key remembers it."""
         ...
 
     async def get(self, account_id: str, container_id: str) -> Container:
@@ -57,8 +57,17 @@ class Containers(Protocol):
 class Executions(Protocol):
     """The verbs on executions."""
 
-    async def run(self, account_id: str, container_id: str, request: ExecutionRequest) -> Execution:
-        """Run a command and return when it has ended; waits for a container that is still starting."""
+    async def run(
+        self, account_id: str, container_id: str, request: ExecutionRequest, idempotency_key: str | None = None
+    ) -> Execution:
+        """Run a command and return when it has ended; waits for a container that is still starting.
+
+        The claimed key remembers it.
+        """
+        ...
+
+    async def ended(self, account_id: str, execution_id: str) -> Execution:
+        """Return one execution when it has ended."""
         ...
 
     async def get(self, account_id: str, execution_id: str) -> Execution:
@@ -100,11 +109,25 @@ class StoredResponse(Protocol):
         ...
 
 
+class Claim(Protocol):
+    """What is known of a request with an Idempotency-Key."""
+
+    @property
+    def answer(self) -> StoredResponse | None:
+        """Its first answer; None: the caller does the work, and calls finish or abandon."""
+        ...
+
+    @property
+    def made(self) -> str | None:
+        """The id of what it made before it could answer."""
+        ...
+
+
 class Idempotency(Protocol):
     """Answers kept by account and Idempotency-Key."""
 
-    async def claim(self, account_id: str, key: str, fingerprint: str) -> StoredResponse | None:
-        """Return the first answer, or None: then the caller does the work and calls finish or abandon.
+    async def claim(self, account_id: str, key: str, fingerprint: str) -> Claim:
+        """Return what is known of the request, and claim the key if there is no answer yet.
 
         Waits while the first request is still at work; raises IdempotencyConflict for another fingerprint.
         """
@@ -115,7 +138,7 @@ class Idempotency(Protocol):
         ...
 
     async def abandon(self, account_id: str, key: str) -> None:
-        """Forget the claim: the next request with this key does the work anew."""
+        """Forget the claim: the next request with this key does the work that is left."""
         ...
 
 

@@ -48,16 +48,15 @@ class Containers:
         self._clock = clock
         self._host = HostCapacity(settings)
 
-    async def create(self, account_id: str, request: ContainerRequest) -> Container:
-        """Accept a container; it starts on its own. Raises what can be known at once.
+    async def create(self, account_id: str, request: ContainerRequest, idempotency_key: str | None = None) -> Container:
+        """Accept a container; it starts on its own. The claimed key remembers it. Raises what can be known at once.
 
         InvalidImageReference, ResourcesUnavailable, IsolationUnavailable, NetworkingUnavailable, InvalidRequest.
         """
         ImageReference.parse(request.image)
         check_request(request, self._settings, self._host)
         self._drivers.choose(request.isolation)
-        container = self._new(account_id, request)
-        await self._store.containers.add(container)
+        container = await self._store.containers.add(self._new(account_id, request), idempotency_key)
         self._reconciler.take_up(container)
         return container
 

@@ -26,6 +26,8 @@ from .processes import ExecutionRunner
 from .reconciler import Reconciler
 from .uploads import FileRejected, upload
 
+_ASK_AGAIN_SECONDS = 0.1
+
 
 class Executions:
     """The verbs of executions. Another account's container or execution is NotFound."""
@@ -39,15 +41,19 @@ class Executions:
         self._settings = settings
         self._clock = clock
 
-    async def run(self, account_id: str, container_id: str, request: ExecutionRequest) -> Execution:
-        """Write the files, run the command, return when it has ended. Waits for a container that is starting.
+    async def run(
+        self, account_id: str, container_id: str, request: ExecutionRequest, idempotency_key: str | None = None
+    ) -> Execution:
+        """Write the files, run the command, return when it has ended. Waits for a container that has not started.
 
-        It goes on, and is recorded, if the caller goes away. Raises NotFound, Conflict, FileRejected.
+        It goes on, and is recorded, if the caller goes away. The claimed key remembers it, unless it never ran.
+        Raises NotFound, Conflict, FileRejected.
         """
         live = await usable_container(self._store, self._reconciler.live, account_id, container_id)
         execution = self._new(live, request)
         if not live.ready.is_set():
-            await self._store.executions.add(replace(execution, status=ExecutionStatus.QUEUED, started_at=None))
+            queued = replace(execution, status=ExecutionStatus.QUEUED, started_at=None)
+            await self._store.executions.add(queued, idempotency_key)
             if not await live.usable():
                 await self._runner.reject(execution, f"The container ended before this could run: {why_ended(live)}")
                 raise Conflict(f"The container ended before the command could run. {why_ended(live)}")
@@ -55,7 +61,7 @@ class Executions:
             # Written while it starts: what is written at its end comes after.
             live.hold(self._mark_running(execution))
         else:
-            await self._store.executions.add(execution)
+            await self._store.executions.add(execution, idempotency_key)
         live.active_at = self._clock.now()
         return await asyncio.shield(live.hold(self._work(live, execution, request)))
 
@@ -71,6 +77,15 @@ class Executions:
         live = self._reconciler.live.get(execution.container_id)
         if live is not None and not execution.status.final and execution.id in live.outputs:
             return replace(execution, output=live.outputs[execution.id].output())
+        return execution
+
+    async def ended(self, account_id: str, execution_id: str) -> Execution:
+        """Return an execution when it has ended; at the latest that is with its container. Raises NotFound."""
+        execution = await self.get(account_id, execution_id)
+        while not execution.status.final and self._reconciler.live.get(execution.container_id) is not None:
+            # Who follows it did not begin here but after a restart: there is nothing to wait on.
+            await asyncio.sleep(_ASK_AGAIN_SECONDS)
+            execution = await self.get(account_id, execution_id)
         return execution
 
     async def list(self, account_id: str, wanted: ExecutionFilter, page: Page) -> Listing[Execution]:

@@ -63,15 +63,18 @@ class ExecutionRunner:
         status = _status_by(end)
         return await self._finish(replace(execution, status=status, error_message=_because(end)))
 
-    async def reject(self, execution: Execution, message: str, exit_code: int | None = None) -> Execution:
-        """Write down that an execution could not even start."""
+    async def reject(self, execution: Execution, message: str) -> Execution:
+        """Write down that an execution could not even start; its Idempotency-Key may be used again."""
+        await self._store.idempotency.unmake(execution.id)
+        return await self._fail(execution, message)
+
+    async def _fail(self, execution: Execution, message: str) -> Execution:
         collector = OutputCollector(0)
         collector.note(message)
-        ended = replace(
-            execution, status=ExecutionStatus.FAILED, exit_code=exit_code, error_message=message,
-            output=collector.output(),
+        failed = replace(
+            execution, status=ExecutionStatus.FAILED, error_message=message, output=collector.output()
         )  # fmt: skip
-        return await self._finish(ended)
+        return await self._finish(failed)
 
     async def _guarded(self, live: Live, execution: Execution, output: OutputCollector, begin: Begin) -> Execution:
         live.outputs[execution.id] = output
@@ -79,7 +82,7 @@ class ExecutionRunner:
             return await self._to_the_end(live, execution, output, begin)
         except Exception:
             _log.exception("failed unexpectedly", extra=_named(live, execution))
-            await self.reject(execution, "The server failed unexpectedly while this ran; its log says how.")
+            await self._fail(execution, "The server failed unexpectedly while this ran; its log says how.")
             raise
         finally:
             live.outputs.pop(execution.id, None)
@@ -194,6 +197,8 @@ def _not_started(live: Live, execution: Execution, output: OutputCollector, erro
             f"Command not found: {execution.command[0]!r} is not in the image {execution.image}. "
             f"Check its spelling, or use an image that has it. ({error.message})"
         )
+    if error.guest_code == "not_found":
+        message = "The server was restarted just as this began: look whether it ran before you run it again."
     output.note(message)
     if error.guest_code in _IMAGE_FAULTS:
         live.causes[execution.id] = Reason.IMAGE

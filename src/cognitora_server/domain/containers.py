@@ -179,6 +179,7 @@ class Container:
     Observed: `status` and what follows. Times are UTC. `expires_at` is the one deadline; unless `expires_fixed`
     (the user named the instant, or changed it) it is counted anew from the start, so waiting costs no time.
     `secrets` are the values that `environment` shows as SECRET_SHOWN; they are forgotten when it ends.
+    `sequence` is the order in which the store accepted it: clocks may stand still or go back.
     """
 
     id: str
@@ -217,3 +218,4 @@ class Container:
     usage: Usage = field(default_factory=Usage)
     active_at: datetime | None = None
     activity: Activity | None = None
+    sequence: int = field(default=0, compare=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, insert, select, update
@@ -13,10 +13,12 @@ from cognitora_server.domain.pages import Listing, Page
 
 from .database import Database
 from .executions import execution_insert
+from .idempotency import made_by
 from .rows import container_of, container_values
 from .tables import containers
 
 _FINAL = [status for status in ContainerStatus if status.final]
+_NEXT = select(func.coalesce(func.max(containers.c.sequence), 0) + 1).scalar_subquery()
 
 
 class ContainerStore:
@@ -25,10 +27,21 @@ class ContainerStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, container: Container) -> None:
-        """Remember a new container."""
+    async def add(self, container: Container, idempotency_key: str | None = None) -> Container:
+        """Remember a new container, and in the same transaction that the key's request made it.
+
+        Return it with its sequence: the order in which containers are added is kept, whatever the clock says.
+        """
         values = container_values({field.name: getattr(container, field.name) for field in fields(container)})
-        await self._database.write(lambda c: c.execute(insert(containers).values(values)))
+        statement = insert(containers).values(values | {"sequence": _NEXT}).returning(containers.c.sequence)
+
+        def work(connection: Any) -> Container:
+            sequence = connection.execute(statement).scalar_one()
+            if idempotency_key is not None:
+                connection.execute(made_by(container.account_id, idempotency_key, container.id))
+            return replace(container, sequence=sequence)
+
+        return await self._database.write(work)
 
     async def change(self, container_id: str, execution: Execution | None = None, **changes: Any) -> Container | None:
         """Change fields of a container that has not ended, and return it; None if it has ended or never was.
@@ -68,7 +81,7 @@ class ContainerStore:
         rows = (
             select(containers)
             .where(condition)
-            .order_by(containers.c.created_at.desc(), containers.c.id)
+            .order_by(containers.c.created_at.desc(), containers.c.sequence.desc())
             .limit(page.limit)
             .offset(page.offset)
         )
@@ -76,8 +89,8 @@ class ContainerStore:
         return Listing(tuple(map(container_of, found)), total)
 
     async def unfinished(self) -> tuple[Container, ...]:
-        """Return every container that has not ended, oldest first."""
-        statement = select(containers).where(containers.c.status.not_in(_FINAL)).order_by(containers.c.created_at)
+        """Return every container that has not ended, in the order in which they were added."""
+        statement = select(containers).where(containers.c.status.not_in(_FINAL)).order_by(containers.c.sequence)
         return tuple(map(container_of, await self._database.read(lambda c: c.execute(statement).all())))
 
 

@@ -11,6 +11,7 @@ from cognitora_server.domain.executions import Execution, ExecutionFilter, Execu
 from cognitora_server.domain.pages import Listing, Page
 
 from .database import Database
+from .idempotency import made_by
 from .rows import execution_of, execution_values
 from .tables import executions
 
@@ -37,9 +38,15 @@ class ExecutionStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, execution: Execution) -> None:
-        """Remember a new execution."""
-        await self._database.write(lambda c: c.execute(execution_insert(execution)))
+    async def add(self, execution: Execution, idempotency_key: str | None = None) -> None:
+        """Remember a new execution, and in the same transaction that the key's request made it."""
+
+        def work(connection: Any) -> None:
+            connection.execute(execution_insert(execution))
+            if idempotency_key is not None:
+                connection.execute(made_by(execution.account_id, idempotency_key, execution.id))
+
+        await self._database.write(work)
 
     async def change(self, execution_id: str, **changes: Any) -> Execution | None:
         """Change fields of an execution that has not ended, and return it; None if it has ended or never was."""

@@ -101,7 +101,9 @@ containers = Table(
     Column("idle_timeout_seconds", Integer),
     Column("active_at", UtcTime),
     Column("activity", JSON(none_as_null=True)),
+    Column("sequence", BigInteger, nullable=False),
     Index("containers_by_account", "account_id", "created_at"),
+    Index("containers_by_sequence", "sequence", unique=True),
     Index("containers_by_status", "status"),
 )
 
@@ -143,5 +145,7 @@ idempotency = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("status", Integer),
     Column("body", LargeBinary),
+    Column("resource_id", String(32)),
     Index("idempotency_by_age", "created_at"),
+    Index("idempotency_by_resource", "resource_id"),
 )

@@ -45,7 +45,7 @@ class FakeContainers:
     asked: list[tuple[ContainerFilter, Page]] = field(default_factory=list)
     error: Exception | None = None
 
-    async def create(self, account_id: str, request: ContainerRequest) -> Container:
+    async def create(self, account_id: str, request: ContainerRequest, idempotency_key: str | None = None) -> Container:
         self._fail()
         self.requests.append(request)
         container = a_container(account_id, request, self.clock.now())
@@ -113,7 +113,9 @@ class FakeExecutions:
     output: Output = field(default_factory=lambda: Output("out\nerr\n", "out\n", "err\n"))
     finished: int = 0
 
-    async def run(self, account_id: str, container_id: str, request: ExecutionRequest) -> Execution:
+    async def run(
+        self, account_id: str, container_id: str, request: ExecutionRequest, idempotency_key: str | None = None
+    ) -> Execution:
         container = await self.containers.get(account_id, container_id)
         if self.error is not None:
             raise self.error
@@ -130,6 +132,9 @@ class FakeExecutions:
         if execution is None or execution.account_id != account_id:
             raise NotFound(f"There is no execution {execution_id!r} in this account.")
         return execution
+
+    async def ended(self, account_id: str, execution_id: str) -> Execution:
+        return await self.get(account_id, execution_id)
 
     async def list(self, account_id: str, where: ExecutionFilter, page: Page) -> Listing[Execution]:
         if where.container_id is not None:
@@ -151,18 +156,24 @@ class Kept:
     body: bytes
 
 
+@dataclass(frozen=True)
+class Claim:
+    answer: Kept | None = None
+    made: str | None = None
+
+
 @dataclass
 class FakeIdempotency:
-    answers: dict[tuple[str, str], tuple[str, Kept | None]] = field(default_factory=dict)
+    answers: dict[tuple[str, str], tuple[str, Claim]] = field(default_factory=dict)
 
-    async def claim(self, account_id: str, key: str, fingerprint: str) -> Kept | None:
-        seen = self.answers.setdefault((account_id, key), (fingerprint, None))
+    async def claim(self, account_id: str, key: str, fingerprint: str) -> Claim:
+        seen = self.answers.setdefault((account_id, key), (fingerprint, Claim()))
         if seen[0] != fingerprint:
             raise IdempotencyConflict
         return seen[1]
 
     async def finish(self, account_id: str, key: str, status: int, body: bytes) -> None:
-        self.answers[account_id, key] = (self.answers[account_id, key][0], Kept(status, body))
+        self.answers[account_id, key] = (self.answers[account_id, key][0], Claim(Kept(status, body)))
 
     async def abandon(self, account_id: str, key: str) -> None:
         del self.answers[account_id, key]

@@ -9,7 +9,7 @@ import pytest
 
 from cognitora_server.domain.errors import Conflict
 
-from .fakes import Fakes
+from .fakes import Claim, Fakes
 
 CREATE: dict[str, Any] = {"image": "python:3.11", "cpuCores": 1, "memoryMb": 512, "maxCostCredits": 10}
 KEY = {"Idempotency-Key": "key-1"}
@@ -110,3 +110,19 @@ async def test_other_methods_ignore_the_header(client: httpx.AsyncClient, fakes:
         answer = await client.patch(f"containers/{container.id}", json={"timeoutSeconds": 5}, headers=KEY)
         assert "Idempotency-Replayed" not in answer.headers
     assert len(fakes.containers.updates) == 2
+
+
+async def test_what_an_interrupted_request_made_is_not_made_again(client: httpx.AsyncClient, fakes: Fakes) -> None:
+    container = fakes.add_container()
+    for address, body in (("containers", CREATE), (f"containers/{container.id}/exec", {"command": ["ls"]})):
+        first = await client.post(address, json=body, headers=KEY)
+        ((fingerprint, _),) = fakes.idempotency.answers.values()
+        made = first.json().get("executionId") or first.json()["id"]
+        fakes.idempotency.answers["acc_1", "key-1"] = (fingerprint, Claim(made=made))
+        again = await client.post(address, json=body, headers=KEY)
+        assert (again.status_code, again.content) == (first.status_code, first.content)
+        assert again.headers["Idempotency-Replayed"] == "true"
+        kept = await client.post(address, json=body, headers=KEY)
+        assert kept.content == first.content
+        fakes.idempotency.answers.clear()
+    assert (len(fakes.containers.requests), len(fakes.executions.requests)) == (1, 1)
