@@ -199,6 +199,21 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             await process.wait()
     _signal(process.pid, signal.SIGKILL)
     await process.wait()
+    # Its children are not ours to wait for; a layer that one still writes to cannot be removed.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(KILL_GRACE_SECONDS):
+            while _lives(process.pid):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.02)
+
+
+def _lives(group: int) -> bool:
+    """Say whether a process of the group has not ended. Zombies have, whoever collects them."""
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, found, *_ = file.read_text(errors="replace").rpartition(") ")[2].split()
+            if int(found) == group and state not in "ZX":
+                return True
+    return False
 
 
 def _signal(group: int, number: signal.Signals) -> None:
