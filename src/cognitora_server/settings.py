@@ -177,10 +177,10 @@ class Settings(BaseSettings):
     image_max_bytes: int = Field(20 * GIB, ge=MIB, description="Largest image accepted, unpacked.")
     image_pull_timeout_seconds: int = Field(1_800, ge=1, description="How long one pull may take.")
 
-    price_cpu_core_hour: float = Field(2.0, ge=0, description="Credits for one CPU core for an hour.")
-    price_memory_gib_hour: float = Field(0.5, ge=0, description="Credits for one GiB of memory for an hour.")
-    price_storage_gib_hour: float = Field(0.01, ge=0, description="Credits for one GiB of storage for an hour.")
-    price_gpu_hour: float = Field(100.0, ge=0, description="Credits for one GPU for an hour.")
+    price_cpu_core_hour: float = Field(2.0, ge=0, le=1e6, description="Credits for one CPU core for an hour.")
+    price_memory_gib_hour: float = Field(0.5, ge=0, le=1e6, description="Credits for one GiB of memory for an hour.")
+    price_storage_gib_hour: float = Field(0.01, ge=0, le=1e6, description="Credits for one GiB of storage for an hour.")
+    price_gpu_hour: float = Field(100.0, ge=0, le=1e6, description="Credits for one GPU for an hour.")
 
     @property
     def prices(self) -> Prices:

@@ -122,7 +122,7 @@ async def test_a_container_ends_before_it_costs_more_than_allowed(start: Start) 
         await control.create("localhost/silent", persistent=True, max_cost_credits=HOUR_CREDITS)
     )
     control.clock.advance(1800)
-    assert control.containers.cost(container) == pytest.approx(HOUR_CREDITS / 2)
+    assert (await control.get(container)).cost == pytest.approx(HOUR_CREDITS / 2)
     control.clock.advance(1798)
     await control.reconciler.look()
     assert (await control.get(container)).status is not ContainerStatus.TERMINATED
@@ -130,7 +130,7 @@ async def test_a_container_ends_before_it_costs_more_than_allowed(start: Start) 
     await control.reconciler.look()
     ended = await control.ended(container)
     assert (ended.status, ended.end and ended.end.reason) == (ContainerStatus.TERMINATED, Reason.BUDGET)
-    assert control.containers.cost(ended) <= HOUR_CREDITS
+    assert ended.cost <= HOUR_CREDITS
 
 
 async def test_idle_and_back(start: Start) -> None:

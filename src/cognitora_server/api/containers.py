@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path
@@ -68,10 +67,10 @@ async def create_container(request: Request, account: Caller, api: Api) -> Respo
     """Create a container."""
 
     async def create(asked: ContainerRequest) -> Response:
-        return _answer(await api.containers.create(account.id, asked, idempotency_key(request)), api, 201)
+        return _answer(await api.containers.create(account.id, asked, idempotency_key(request)), 201)
 
     async def again(container_id: str) -> Response:
-        return _answer(await api.containers.get(account.id, container_id), api, 201)
+        return _answer(await api.containers.get(account.id, container_id), 201)
 
     def to_domain(wanted: ContainerCreate) -> ContainerRequest:
         return wanted.to_domain(api.settings.default_storage_gb)
@@ -93,8 +92,7 @@ async def list_containers(request: Request, account: Caller, api: Api) -> Respon
     """List containers."""
     query = validate_query(ContainerQuery, request.query_params.multi_items())
     listing = await api.containers.list(account.id, query.to_domain(), query.page())
-    now = api.clock.now()
-    items = [_spelled(container, api, now) for container in listing.items]
+    items = [ContainerOut.of(container) for container in listing.items]
     return mirrored_list(items, {"total": listing.total, "limit": query.limit, "offset": query.offset})
 
 
@@ -113,7 +111,7 @@ async def get_container(container_id: ContainerId, account: Caller, api: Api) ->
     """Get a container."""
     if is_id(container_id, EXECUTION):
         return await _execution(account.id, container_id, api)
-    return _answer(await api.containers.get(account.id, known_container_id(container_id)), api)
+    return _answer(await api.containers.get(account.id, known_container_id(container_id)))
 
 
 @router.patch(
@@ -179,19 +177,15 @@ async def get_container_logs(container_id: ContainerId, account: Caller, api: Ap
     return mirrored(LogsOut(logs=await api.containers.logs(account.id, known_container_id(container_id))))
 
 
-def _spelled(container: Container, api: Api, now: datetime) -> ContainerOut:
-    return ContainerOut.of(container, api.containers.cost(container), now)
-
-
-def _answer(container: Container, api: Api, status: int = 200) -> JsonAnswer:
-    return mirrored(_spelled(container, api, api.clock.now()), status)
+def _answer(container: Container, status: int = 200) -> JsonAnswer:
+    return mirrored(ContainerOut.of(container), status)
 
 
 async def _execution(account_id: str, execution_id: str, api: Api) -> Response:
     execution = await api.executions.get(account_id, execution_id)
     container = await api.containers.get(account_id, execution.container_id)
     shown = ExecutionOut.of(execution, api.clock.now())
-    return JsonAnswer(ExecutionAsContainer.within(container, api.containers.cost(container), shown))
+    return JsonAnswer(ExecutionAsContainer.within(container, shown))
 
 
 def _what_became(status: ContainerStatus) -> str:

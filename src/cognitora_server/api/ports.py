@@ -45,10 +45,6 @@ class Containers(Protocol):
         """Return what the container's main command wrote."""
         ...
 
-    def cost(self, container: Container) -> float:
-        """Return the credits used so far."""
-        ...
-
     def estimate(self, resources: Resources, seconds: float) -> Cost:
         """Return what `resources` cost, held for `seconds`."""
         ...

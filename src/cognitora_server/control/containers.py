@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
-from cognitora_server.domain.clock import Clock
+from cognitora_server.domain.clock import MICROSECONDS, Clock
 from cognitora_server.domain.containers import (
     Container,
     ContainerChange,
@@ -87,6 +87,7 @@ class Containers:
             metadata=request.metadata,
             created_at=now,
             updated_at=now,
+            prices=settings.prices,
         )
 
     async def get(self, account_id: str, container_id: str) -> Container:
@@ -98,10 +99,11 @@ class Containers:
 
     async def list(self, account_id: str, wanted: ContainerFilter, page: Page) -> Listing[Container]:
         """Return a page of the account's containers, newest first."""
-        return await self._store.containers.list(account_id, wanted, page)
+        listing = await self._store.containers.list(account_id, wanted, page)
+        return Listing(tuple(map(self._read, listing.items)), listing.total)
 
     async def update(self, account_id: str, container_id: str, change: ContainerChange) -> Container:
-        """Set a new deadline (so many seconds from now, or an instant) or idle timeout.
+        """Set a new deadline (so many seconds from now, or from its start; or an instant) or idle timeout.
 
         Raises NotFound, Conflict, InvalidRequest.
         """
@@ -111,6 +113,8 @@ class Containers:
         if container.status.final or live is None or live.end_wanted.is_set():
             raise Conflict(f"The container has ended ({container.status}): it cannot be changed.")
         async with live.deadline:
+            if "expires_fixed" in changes:
+                changes["expires_held"] = self._end_of_time(live.container, changes)
             changed = await live.change(**changes)
         if not changed:
             raise Conflict("The container has just ended: it cannot be changed.")
@@ -122,8 +126,8 @@ class Containers:
         if change.idle_timeout_seconds is not None:
             changes["idle_timeout_seconds"] = change.idle_timeout_seconds
         if change.timeout_seconds is not None or change.expires_at is not None:
-            seconds, instant, _ = deadline(change.timeout_seconds, change.expires_at, 0, now, self._settings)
-            changes.update(timeout_seconds=seconds, expires_at=instant, expires_fixed=True)
+            seconds, instant, fixed = deadline(change.timeout_seconds, change.expires_at, 0, now, self._settings)
+            changes.update(timeout_seconds=seconds, expires_at=instant, expires_fixed=fixed)
         return changes
 
     async def cancel(self, account_id: str, container_id: str) -> Container:
@@ -149,14 +153,6 @@ class Containers:
         main = await self._store.executions.main_of(container_id)
         return main.output.combined if main is not None else ""
 
-    def cost(self, container: Container) -> float:
-        """Return what a container has cost so far, in credits: nothing before it started, never beyond its limit."""
-        if container.started_at is None:
-            return 0.0
-        held: timedelta = (container.completed_at or self._clock.now()) - container.started_at
-        total = cost(container.resources, held.total_seconds(), self._settings.prices).total
-        return min(total, container.max_cost_credits)
-
     def estimate(self, resources: Resources, seconds: float) -> Cost:
         """Return what `resources` would cost, held for `seconds`."""
         return cost(resources, seconds, self._settings.prices)
@@ -166,4 +162,17 @@ class Containers:
         if live is None or container.status.final:
             return container
         usage = await live.sandbox.usage() if live.sandbox is not None else container.usage
-        return replace(container, usage=usage, progress=live.progress)
+        return replace(self._read(container), usage=usage, progress=live.progress)
+
+    def _read(self, container: Container) -> Container:
+        """Return a container with its meter as it stands at this moment; if it is not known to be held, as it stood."""
+        live = self._reconciler.live.get(container.id)
+        held = live is not None and live.sandbox is not None
+        return replace(container, meter=container.meter.read(self._clock.steady())) if held else container
+
+    def _end_of_time(self, container: Container, changes: Mapping[str, Any]) -> int | None:
+        """Return where a container's meter stands when its new time is over; None if only the day's time tells."""
+        if changes["expires_fixed"] or container.started_at is None:
+            return None
+        seconds: int = changes["timeout_seconds"]
+        return container.meter.read(self._clock.steady()).held + seconds * MICROSECONDS

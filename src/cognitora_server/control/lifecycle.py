@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
-from cognitora_server.domain.clock import Clock
+from cognitora_server.domain.clock import MICROSECONDS, Clock
 from cognitora_server.domain.containers import Container, ContainerStatus, End, Reason
 from cognitora_server.domain.errors import CognitoraError, DriverError, GuestError, IsolationUnavailable, SandboxGone
 from cognitora_server.domain.executions import Execution, ExecutionStatus
 from cognitora_server.domain.ids import EXECUTION, new_id
 from cognitora_server.domain.images import Image, ImageError, ImageReference
+from cognitora_server.domain.metering import Meter
 from cognitora_server.drivers.base import Driver, Sandbox, SandboxExit, SandboxSpec
 from cognitora_server.guest import GuestClient, ProcessSpec
 from cognitora_server.settings import Settings
@@ -22,6 +23,7 @@ from cognitora_server.store import Store
 
 from .isolation import Drivers
 from .live import Live, ProcessDefaults
+from .metering import Metering
 from .output import OutputCollector, head_and_tail
 from .processes import ExecutionRunner, out_of_memory
 
@@ -70,6 +72,7 @@ class Lifecycle:
     def __init__(self, live: Live, workshop: Workshop) -> None:
         self._live = live
         self._shop = workshop
+        self._metering = Metering(workshop.store, workshop.clock)
 
     async def run(self) -> None:
         """Bring the container up (or find it again), watch it, and end it."""
@@ -153,9 +156,10 @@ class Lifecycle:
 
     async def _write_running(self, image: Image, driver: Driver, main: Execution | None) -> None:
         live, now = self._live, self._shop.clock.now()
-        expires_at = live.container.expires_at
+        expires_at, expires_held = live.container.expires_at, None
         if not live.container.expires_fixed:
             expires_at = now + timedelta(seconds=live.container.timeout_seconds)
+            expires_held = live.container.timeout_seconds * MICROSECONDS
         assert live.sandbox is not None
         handle = {"sandbox": live.sandbox.handle, "process": asdict(live.process_defaults)}
         await live.change(
@@ -169,6 +173,8 @@ class Lifecycle:
             started_at=now,
             updated_at=now,
             expires_at=expires_at,
+            expires_held=expires_held,
+            meter=Meter().started(self._shop.clock.steady()),
         )
 
     def _main_execution(self, command: tuple[str, ...]) -> Execution:
@@ -273,9 +279,9 @@ class Lifecycle:
         live = self._live
         live.end = end
         live.end_known.set()
-        # Written before anything is destroyed: a server that takes over then knows how it ended.
+        # Written before anything is destroyed: a server that takes over then knows how it ended, and when it was over.
         usage = await live.sandbox.usage() if live.sandbox is not None else live.container.usage
-        await live.change(usage=usage, wanted_end=end)
+        await self._metering.stop(live, usage=usage, wanted_end=end)
         busy = any(not task.done() for task in live.executions)
         if busy or end.reason is not Reason.EXIT:
             await self._destroy()

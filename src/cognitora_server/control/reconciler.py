@@ -17,12 +17,12 @@ from pathlib import Path
 import structlog
 
 from cognitora_server.domain.containers import GIB, Container, ContainerStatus, End, Reason
-from cognitora_server.domain.credits import seconds_affordable
 from cognitora_server.domain.errors import DriverError
 from cognitora_server.drivers.base import Driver
 
 from .lifecycle import Lifecycle, Workshop, destroy
 from .live import Live, LiveContainers
+from .metering import Metering, due, meter_of
 
 _log = logging.getLogger(__name__)
 
@@ -31,8 +31,6 @@ _SWEEP_EVERY_LOOKS = 120
 _RETRY_SECONDS = 5.0
 #: Without a whole look for this long deadlines and budgets are not kept any more.
 _LATE_LOOK_SECONDS = 30.0
-#: The meter ticks twice a second: ending this much earlier keeps the bill below the limit.
-_BUDGET_MARGIN_SECONDS = 1.0
 
 
 class Reconciler:
@@ -41,6 +39,7 @@ class Reconciler:
     def __init__(self, workshop: Workshop) -> None:
         self.live = LiveContainers()
         self._shop = workshop
+        self.metering = Metering(workshop.store, workshop.clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._looked_at = time.monotonic()
 
@@ -70,6 +69,7 @@ class Reconciler:
 
     async def stop(self) -> None:
         """Stop following. Containers go on running; the next server finds them."""
+        await self._tick_for_the_last_time()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -80,6 +80,12 @@ class Reconciler:
         await asyncio.gather(*tasks, return_exceptions=True)
         for live in self.live:
             await live.close()
+
+    async def _tick_for_the_last_time(self) -> None:
+        try:
+            await self.metering.tick(self.live)
+        except Exception:
+            _log.exception("the meters could not be read for the last time; they go on from their last reading")
 
     def take_up(self, container: Container) -> None:
         """Begin to take a container through its life."""
@@ -125,6 +131,7 @@ class Reconciler:
         """Enforce deadlines, budgets and the disk reserve; mark what is idle."""
         for live in self.live:
             try:
+                await self.metering.warn(live)
                 if (end := self._due(live)) is not None:
                     await live.want_end(end)
                 else:
@@ -132,30 +139,12 @@ class Reconciler:
             except Exception:
                 extra = {"container_id": live.container.id}
                 _log.exception("could not be looked at; the next look follows", extra=extra)
+        await self.metering.tick_if_due(self.live)
         await self._keep_disk_reserve()
         self._looked_at = time.monotonic()
 
     def _due(self, live: Live) -> End | None:
-        container, now = live.container, self._shop.clock.now()
-        started = container.started_at
-        if (started is not None or container.expires_fixed) and now >= container.expires_at:
-            return End(
-                ContainerStatus.TIMEOUT,
-                Reason.TIMEOUT,
-                f"Its time was over ({container.timeout_seconds} s). Give a larger timeoutSeconds, or extend it "
-                "with PATCH while it runs.",
-            )
-        if started is None:
-            return None
-        affordable = seconds_affordable(container.resources, container.max_cost_credits, self._shop.settings.prices)
-        margin = min(_BUDGET_MARGIN_SECONDS, affordable / 2)
-        if (now - started).total_seconds() >= affordable - margin:
-            return End(
-                ContainerStatus.TERMINATED,
-                Reason.BUDGET,
-                f"Its maxCostCredits ({container.max_cost_credits:g}) were used up. Create it with more.",
-            )
-        return None
+        return due(live.container, meter_of(live, self._shop.clock.steady()), self._shop.clock.now())
 
     async def _mark_idle(self, live: Live) -> None:
         container, now = live.container, self._shop.clock.now()

@@ -4,19 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 KEY_PREFIX = "cgk_"
 
 
 @dataclass(frozen=True, slots=True)
+class AccountLimits:
+    """What an account may spend in a calendar month (UTC), and hold at once. None: without limit."""
+
+    budget_credits: float | None = None
+    max_containers: int | None = None
+    max_cpu_cores: float | None = None
+    max_memory_mb: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
-    """Who owns containers. One account never sees another's."""
+    """Who owns containers. One account never sees another's.
+
+    `limits` are its own, by the names of AccountLimits; what is not there is as the server's settings say.
+    """
 
     id: str
     name: str
     created_at: datetime
+    limits: Mapping[str, Any] = field(default_factory=dict)
+
+    def limits_within(self, defaults: AccountLimits) -> AccountLimits:
+        """Return the limits that hold: its own, and `defaults` for the rest."""
+        return replace(defaults, **self.limits)
 
 
 @dataclass(frozen=True, slots=True)

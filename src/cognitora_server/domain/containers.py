@@ -8,6 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from .credits import MICRO, Prices
+from .metering import Meter, bill
+
 MIB = 1 << 20
 GIB = 1 << 30
 
@@ -176,10 +179,13 @@ class Container:
     """The record of a container.
 
     What the user asked for: everything down to `created_at`. Desired: `wanted_end` (None means: shall run).
-    Observed: `status` and what follows. Times are UTC. `expires_at` is the one deadline; unless `expires_fixed`
-    (the user named the instant, or changed it) it is counted anew from the start, so waiting costs no time.
-    `secrets` are the values that `environment` shows as SECRET_SHOWN; they are forgotten when it ends.
-    `sequence` is the order in which the store accepted it: clocks may stand still or go back.
+    Observed: `status` and what follows. Times are UTC. `prices` are those of the day it was accepted. `secrets` are the
+    values that `environment` shows as SECRET_SHOWN; they are forgotten when it ends. `sequence` is the order in which
+    the store accepted it: clocks may stand still or go back.
+
+    `expires_at` is its one deadline. If the user named it (`expires_fixed`) it is that time of day. Else it is so many
+    seconds of being held: it ends when its meter stands at `expires_held` microseconds (set when it starts, so waiting
+    costs no time), and `expires_at` shows when that will be.
     """
 
     id: str
@@ -219,3 +225,12 @@ class Container:
     active_at: datetime | None = None
     activity: Activity | None = None
     sequence: int = field(default=0, compare=False)
+    prices: Prices = field(default_factory=Prices)
+    meter: Meter = field(default_factory=Meter)
+    expires_held: int | None = None
+    budget_warned_at: datetime | None = None
+
+    @property
+    def cost(self) -> float:
+        """What it has cost, in credits, until its meter was read: never more than its limit."""
+        return bill(self, self.meter) / MICRO

@@ -21,7 +21,9 @@ from cognitora_server.domain.containers import (
     Resources,
     Usage,
 )
+from cognitora_server.domain.credits import Prices
 from cognitora_server.domain.executions import Execution, ExecutionStatus, Output
+from cognitora_server.domain.metering import Meter
 
 OUTPUT_COLUMNS = ("combined", "stdout", "stderr", "omitted_bytes")
 
@@ -41,7 +43,7 @@ def execution_values(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, (Resources, PortMapping, Usage, End)):
+    if isinstance(value, (Resources, PortMapping, Usage, End, Prices, Meter)):
         return asdict(value)
     if isinstance(value, Activity):
         return asdict(value) | {"at": value.at.isoformat()}
@@ -66,6 +68,8 @@ def container_of(row: Row[Any]) -> Container:
     fields["usage"] = Usage(**fields["usage"])
     fields["secrets"] = fields["secrets"] or {}
     fields["activity"] = _activity(fields["activity"])
+    fields["prices"] = Prices(**fields["prices"])
+    fields["meter"] = Meter(**fields["meter"])
     return Container(**fields)
 
 

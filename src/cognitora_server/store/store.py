@@ -10,6 +10,7 @@ from .executions import ExecutionStore
 from .idempotency import IdempotencyStore
 from .keys import KeyStore
 from .migrate import upgrade
+from .usage import UsageStore
 
 
 class Store:
@@ -23,6 +24,7 @@ class Store:
         self.executions = ExecutionStore(self._database)
         self.keys = KeyStore(self._database)
         self.idempotency = IdempotencyStore(self._database)
+        self.usage = UsageStore(self._database)
 
     def close(self) -> None:
         """Finish what is waiting and close. Idempotent."""

@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     Dialect,
     Float,
     ForeignKey,
@@ -50,6 +51,7 @@ accounts = Table(
     Column("id", String(32), primary_key=True),
     Column("name", String(128), nullable=False, unique=True),
     Column("created_at", UtcTime, nullable=False),
+    Column("limits", JSON, nullable=False, default=dict),
 )
 
 api_keys = Table(
@@ -102,9 +104,26 @@ containers = Table(
     Column("active_at", UtcTime),
     Column("activity", JSON(none_as_null=True)),
     Column("sequence", BigInteger, nullable=False),
+    Column("prices", JSON, nullable=False),
+    Column("meter", JSON, nullable=False),
+    Column("expires_held", BigInteger),
+    Column("budget_warned_at", UtcTime),
     Index("containers_by_account", "account_id", "created_at"),
     Index("containers_by_sequence", "sequence", unique=True),
     Index("containers_by_status", "status"),
+)
+
+#: What was used, by container and day (UTC). It outlives the containers.
+usage = Table(
+    "usage",
+    metadata,
+    Column("container_id", String(32), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("account_id", String(32), nullable=False),
+    Column("image", Text, nullable=False),
+    Column("seconds", BigInteger, nullable=False),
+    Column("micro", BigInteger, nullable=False),
+    Index("usage_by_account", "account_id", "day"),
 )
 
 executions = Table(

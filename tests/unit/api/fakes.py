@@ -27,6 +27,7 @@ from cognitora_server.domain.credits import Cost, Prices, cost
 from cognitora_server.domain.errors import IdempotencyConflict, NotFound, TooLarge
 from cognitora_server.domain.executions import Execution, ExecutionFilter, ExecutionRequest, ExecutionStatus, Output
 from cognitora_server.domain.ids import CONTAINER, EXECUTION, new_id
+from cognitora_server.domain.metering import Meter
 from cognitora_server.domain.pages import Listing, Page
 from cognitora_server.settings import Settings
 
@@ -87,9 +88,6 @@ class FakeContainers:
     async def logs(self, account_id: str, container_id: str) -> str:
         await self.get(account_id, container_id)
         return "one\ntwo\n"
-
-    def cost(self, container: Container) -> float:
-        return 0.25
 
     def estimate(self, resources: Resources, seconds: float) -> Cost:
         return cost(resources, seconds, Prices())
@@ -265,6 +263,7 @@ def a_container(account_id: str, request: ContainerRequest, now: datetime) -> Co
         status=ContainerStatus.RUNNING,
         isolation=Isolation.GVISOR,
         started_at=now,
+        meter=Meter(held=359_500_000),
     )
 
 

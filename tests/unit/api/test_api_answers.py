@@ -51,7 +51,9 @@ async def test_a_new_container(client: httpx.AsyncClient) -> None:
         "networking": False,
         "portMapping": None,
         "maxCostCredits": 10,
-        "actualCostCredits": 0.25,
+        "actualCostCredits": 0.23,
+        "budgetWarnedAt": None,
+        "budgetWarning": None,
         "timeoutSeconds": 300,
         "expiresAt": "2026-01-31T12:05:00.123Z",
         "idleTimeoutSeconds": None,
@@ -60,7 +62,8 @@ async def test_a_new_container(client: httpx.AsyncClient) -> None:
         "startedAt": "2026-01-31T12:00:00.123Z",
         "completedAt": None,
         "lastActivityAt": None,
-        "runtimeSeconds": 0.0,
+        "runtimeSeconds": 359.5,
+        "meteredSeconds": 360,
         "isolation": "gvisor",
         "progress": None,
         "exitCode": None,
@@ -92,7 +95,7 @@ async def test_a_container_that_ended(client: httpx.AsyncClient, fakes: Fakes) -
     assert body["errorMessage"] == "It used more than 512 MiB."
     assert body["portMapping"] == {"containerPort": 80, "protocol": "tcp", "url": "https://x.localhost"}
     assert body["usage"] == {"cpuSeconds": 1.5, "memoryPeakBytes": 100, "diskBytes": 200}
-    assert (body["runtimeSeconds"], body["completedAt"]) == (2.5, "2026-01-31T12:00:02.623Z")
+    assert (body["runtimeSeconds"], body["completedAt"]) == (359.5, "2026-01-31T12:00:02.623Z")
     assert (body["command"], body["progress"], body["imageNotice"]) == (["sleep", "1"], "pulling", "Stand-in")
     assert body["createdAt"] == "2026-01-31T12:00:00.123Z"
 
@@ -237,7 +240,7 @@ async def test_an_execution_asked_for_as_a_container(client: httpx.AsyncClient, 
     assert body == {
         "resources": {"cpuCores": 1, "memoryMb": 512, "storageGb": 5, "gpuCount": 0},
         "maxCostCredits": 10,
-        "actualCostCredits": 0.25,
+        "actualCostCredits": 0.23,
         "createdAt": "2026-01-31T12:00:00.123Z",
         "startedAt": "2026-01-31T12:00:00.123Z",
         "completedAt": "2026-01-31T12:00:01.623Z",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Self
 
 from pydantic import Field
 
+from ...domain.clock import MICROSECONDS
 from ...domain.containers import SECRET_SHOWN, Container, ContainerStatus, ContainerType, Isolation, Reason, Resources
 from .base import CamelAnswer, Credits, Time
 
@@ -61,7 +61,9 @@ class ContainerOut(CamelAnswer):
     networking: bool
     port_mapping: PortMappingOut | None
     max_cost_credits: Credits
-    actual_cost_credits: Annotated[Credits, Field(description="Used so far.")]
+    actual_cost_credits: Annotated[Credits, Field(description="Used so far: what `meteredSeconds` cost.")]
+    budget_warned_at: Annotated[Time | None, Field(description="When 80 % of maxCostCredits were used.")]
+    budget_warning: Annotated[str | None, Field(description="The same in a sentence, and what follows from it.")]
     timeout_seconds: int
     expires_at: Time
     idle_timeout_seconds: Annotated[int | None, Field(description="It ends after so long without activity.")]
@@ -73,6 +75,7 @@ class ContainerOut(CamelAnswer):
         Time | None, Field(description="When something last went on inside; null before it starts.")
     ]
     runtime_seconds: Annotated[float, Field(description="Seconds it ran so far.")]
+    metered_seconds: Annotated[int, Field(description="Seconds to be paid for: each that has begun.")]
     isolation: Annotated[Isolation | None, Field(description="What really holds it; null before it starts.")]
     progress: Annotated[str | None, Field(description="What it is waiting for, before it runs.")]
     exit_code: int | None
@@ -83,8 +86,8 @@ class ContainerOut(CamelAnswer):
     metadata: dict[str, str]
 
     @classmethod
-    def of(cls, container: Container, cost: float, now: datetime) -> Self:
-        """Spell the record; `cost` is what it has cost until `now`."""
+    def of(cls, container: Container) -> Self:
+        """Spell the record as it is."""
         end, mapping, usage = container.end, container.port_mapping, container.usage
         return cls(
             id=container.id,
@@ -100,7 +103,9 @@ class ContainerOut(CamelAnswer):
             port_mapping=mapping
             and PortMappingOut(container_port=mapping.container_port, protocol=mapping.protocol, url=mapping.url),
             max_cost_credits=container.max_cost_credits,
-            actual_cost_credits=round(cost, 6),
+            actual_cost_credits=container.cost,
+            budget_warned_at=container.budget_warned_at,
+            budget_warning=_warning(container),
             timeout_seconds=container.timeout_seconds,
             expires_at=container.expires_at,
             idle_timeout_seconds=container.idle_timeout_seconds,
@@ -109,7 +114,8 @@ class ContainerOut(CamelAnswer):
             started_at=container.started_at,
             completed_at=container.completed_at,
             last_activity_at=container.active_at,
-            runtime_seconds=_runtime(container, now),
+            runtime_seconds=round(container.meter.held / MICROSECONDS, 3),
+            metered_seconds=container.meter.seconds,
             isolation=container.isolation,
             progress=container.progress,
             exit_code=end.exit_code if end else None,
@@ -184,7 +190,8 @@ class ContainerListAnswer(CamelAnswer):
     offset: int
 
 
-def _runtime(container: Container, now: datetime) -> float:
-    if container.started_at is None:
-        return 0.0
-    return round(max(0.0, ((container.completed_at or now) - container.started_at).total_seconds()), 3)
+def _warning(container: Container) -> str | None:
+    if container.budget_warned_at is None:
+        return None
+    limit = f"{container.max_cost_credits:g}"
+    return f"It has used 80 % of its maxCostCredits ({limit}), and is ended before it costs more. Create it with more."

@@ -91,13 +91,13 @@ class ExecutionAsContainer(ExecutionOut):
     data: Annotated[ExecutionOut, Field(description="The execution again.")]
 
     @classmethod
-    def within(cls, container: Container, cost: float, execution: ExecutionOut) -> Self:
+    def within(cls, container: Container, execution: ExecutionOut) -> Self:
         """Add to an execution its container's resources and costs."""
         return cls(
             **dict(execution),
             resources=ResourcesOut.of(container.resources),
             max_cost=container.max_cost_credits,
-            actual_cost=round(cost, 6),
+            actual_cost=container.cost,
             created=execution.created_at,
             started=execution.started_at,
             completed=execution.completed_at,

@@ -1,12 +1,35 @@
-"""Activity, idle timeout and secrets of containers; the order of acceptance; what a claimed key has made."""
+"""Activity, idle timeout and secrets of containers; order of acceptance; what a claimed key has made; metering."""
 
 from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0002"
 down_revision = "0001"
+
+_PRICES = '{"cpu_core_hour": 2.0, "memory_gib_hour": 0.5, "storage_gib_hour": 0.01, "gpu_hour": 100.0}'
+_METER = '{"held": 0, "boot": null, "at": 0}'
+_ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TERMINATED", "TIMEOUT")
+
+_CONTAINERS = sa.table(
+    "containers",
+    *(sa.column(name, sa.Text()) for name in ("id", "account_id", "image", "status")),
+    *(sa.column(name, sa.BigInteger()) for name in ("started_at", "completed_at", "expires_at", "expires_held")),
+    sa.column("expires_fixed", sa.Boolean()),
+    sa.column("max_cost_credits", sa.Float()),
+    *(sa.column(name, sa.JSON()) for name in ("resources", "meter")),
+)
+_USAGE = sa.table(
+    "usage",
+    *(sa.column(name, sa.Text()) for name in ("container_id", "account_id", "image")),
+    sa.column("day", sa.Date()),
+    *(sa.column(name, sa.BigInteger()) for name in ("seconds", "micro")),
+)
 
 
 def upgrade() -> None:
@@ -24,6 +47,7 @@ def upgrade() -> None:
     with op.batch_alter_table("idempotency", schema=None) as batch_op:
         batch_op.add_column(sa.Column("resource_id", sa.String(length=32), nullable=True))
         batch_op.create_index("idempotency_by_resource", ["resource_id"], unique=False)
+    _add_metering()
 
 
 def _number_containers() -> None:
@@ -33,13 +57,65 @@ def _number_containers() -> None:
         op.execute(sa.update(containers).where(containers.c.id == container_id).values(sequence=number))
 
 
+def _add_metering() -> None:
+    with op.batch_alter_table("containers", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("prices", sa.JSON(), nullable=False, server_default=_PRICES))
+        batch_op.add_column(sa.Column("meter", sa.JSON(), nullable=False, server_default=_METER))
+        batch_op.add_column(sa.Column("expires_held", sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column("budget_warned_at", sa.BigInteger(), nullable=True))
+    with op.batch_alter_table("accounts", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("limits", sa.JSON(), nullable=False, server_default="{}"))
+    op.create_table(
+        "usage",
+        sa.Column("container_id", sa.String(length=32), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("account_id", sa.String(length=32), nullable=False),
+        sa.Column("image", sa.Text(), nullable=False),
+        sa.Column("seconds", sa.BigInteger(), nullable=False),
+        sa.Column("micro", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("container_id", "day"),
+    )
+    op.create_index("usage_by_account", "usage", ["account_id", "day"])
+    _fill_meters()
+
+
+def _fill_meters() -> None:
+    """Meter what ran before there were meters, by the times that were written down and the default prices."""
+    connection, now = op.get_bind(), time.time_ns() // 1000
+    for row in connection.execute(sa.select(_CONTAINERS).where(_CONTAINERS.c.started_at.is_not(None))).all():
+        ended = row.status in _ENDED
+        until = row.completed_at if ended and row.completed_at is not None else now
+        held = max(0, until - row.started_at)
+        # A boot that never was: the next reading goes on from here.
+        changes: dict[str, Any] = {"meter": {"held": held, "boot": None if ended else "", "at": 0}}
+        if not ended and not row.expires_fixed:
+            changes["expires_held"] = held + max(0, row.expires_at - now)
+        connection.execute(sa.update(_CONTAINERS).where(_CONTAINERS.c.id == row.id).values(changes))
+        seconds = -(-held // 1_000_000)
+        if seconds:
+            micro = min(round(_cost(row.resources, seconds / 3600) * 1_000_000), int(row.max_cost_credits * 1_000_000))
+            values = {"container_id": row.id, "account_id": row.account_id, "image": row.image, "seconds": seconds}
+            day = datetime.fromtimestamp(until / 1_000_000, UTC).date()
+            connection.execute(sa.insert(_USAGE).values(day=day, micro=micro, **values))
+
+
+def _cost(resources: dict[str, Any], hours: float) -> float:
+    cpu, memory = resources["cpu_cores"] * 2.0 * hours, resources["memory_mb"] / 1024 * 0.5 * hours
+    return float(cpu + memory + resources["storage_gb"] * 0.01 * hours + resources["gpu_count"] * 100.0 * hours)
+
+
 def downgrade() -> None:
     """Undo."""
+    op.drop_table("usage")
+    with op.batch_alter_table("accounts", schema=None) as batch_op:
+        batch_op.drop_column("limits")
     with op.batch_alter_table("idempotency", schema=None) as batch_op:
         batch_op.drop_index("idempotency_by_resource")
         batch_op.drop_column("resource_id")
 
     with op.batch_alter_table("containers", schema=None) as batch_op:
+        for name in ("budget_warned_at", "expires_held", "meter", "prices"):
+            batch_op.drop_column(name)
         batch_op.drop_index("containers_by_sequence")
         batch_op.drop_column("sequence")
         batch_op.drop_column("activity")

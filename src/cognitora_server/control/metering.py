@@ -1,0 +1,103 @@
+"""Reads meters, and says what they mean: when a container's time or credits are over."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from cognitora_server.domain.clock import MICROSECONDS, Clock, Steady
+from cognitora_server.domain.containers import Container, ContainerStatus, End, Reason
+from cognitora_server.domain.credits import micro_credits, seconds_affordable
+from cognitora_server.domain.metering import Meter, bill
+from cognitora_server.store import Store
+
+from .live import Live
+
+_log = logging.getLogger(__name__)
+
+#: So many seconds at most are not paid for when the server is killed and the sandbox with it.
+_TICK = 10 * MICROSECONDS
+#: Containers are looked at twice a second: ending this much earlier keeps the bill below the limit.
+MARGIN_SECONDS = 1.0
+#: A container that has used this share of its maxCostCredits is warned about.
+_WARNING_SHARE = 0.8
+
+
+class Metering:
+    """Charges containers for the time in which this server knows that they are held."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._ticked: Steady | None = None
+
+    async def tick_if_due(self, lives: Iterable[Live]) -> None:
+        """Read all meters if that was not done for about ten seconds."""
+        steady, last = self._clock.steady(), self._ticked
+        if last is None or last.boot != steady.boot or steady.microseconds - last.microseconds >= _TICK:
+            await self.tick(lives)
+
+    async def tick(self, lives: Iterable[Live]) -> None:
+        """Read all meters and charge what they add, in one transaction."""
+        steady = self._clock.steady()
+        held = {live.container.id: live for live in lives if live.sandbox is not None}
+        for container in await self._store.usage.tick(held.keys(), steady, self._clock.now()) if held else ():
+            held[container.id].container = container
+        self._ticked = steady
+
+    async def stop(self, live: Live, **changes: Any) -> None:
+        """Stop a container's meter and change its record. Time in which it was not known to be held is not charged."""
+        steady = self._clock.steady() if live.sandbox is not None else None
+        stopped = await self._store.usage.stop(live.container.id, steady, self._clock.now(), **changes)
+        if stopped is not None:
+            live.container = stopped
+
+    async def warn(self, live: Live) -> None:
+        """Say once, in the log and in the container's record, that most of its maxCostCredits are used."""
+        container = live.container
+        limit = micro_credits(container.max_cost_credits)
+        if container.budget_warned_at is not None or container.started_at is None:
+            return
+        if bill(container, meter_of(live, self._clock.steady())) < limit * _WARNING_SHARE:
+            return
+        await live.change(budget_warned_at=self._clock.now())
+        extra = {"container_id": container.id}
+        _log.warning("has used 80 %% of its maxCostCredits (%g)", container.max_cost_credits, extra=extra)
+
+
+def meter_of(live: Live, steady: Steady) -> Meter:
+    """Return the meter of a live container at this moment; while it is not known to be held, as it was last read."""
+    meter = live.container.meter
+    return meter.read(steady) if live.sandbox is not None else meter
+
+
+def due(container: Container, meter: Meter, now: datetime) -> End | None:
+    """Return the end of a container whose time or credits are over, with its meter at `meter`."""
+    if _time_is_over(container, meter, now):
+        return End(
+            ContainerStatus.TIMEOUT,
+            Reason.TIMEOUT,
+            f"Its time was over ({container.timeout_seconds} s). Give a larger timeoutSeconds, or extend it "
+            "with PATCH while it runs.",
+        )
+    if container.started_at is not None and _credits_are_over(container, meter):
+        return End(
+            ContainerStatus.TERMINATED,
+            Reason.BUDGET,
+            f"Its maxCostCredits ({container.max_cost_credits:g}) were used up. Create it with more.",
+        )
+    return None
+
+
+def _time_is_over(container: Container, meter: Meter, now: datetime) -> bool:
+    if container.expires_fixed:
+        return now >= container.expires_at
+    return container.expires_held is not None and meter.held >= container.expires_held
+
+
+def _credits_are_over(container: Container, meter: Meter) -> bool:
+    limit = micro_credits(container.max_cost_credits)
+    affordable = seconds_affordable(container.resources, limit, container.prices)
+    return meter.held >= (affordable - min(MARGIN_SECONDS, affordable / 2)) * MICROSECONDS

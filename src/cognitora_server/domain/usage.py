@@ -1,0 +1,35 @@
+"""What an account has used: the questions and the answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+
+class UsageGroup(StrEnum):
+    """What usage is summed up by."""
+
+    DAY = "day"
+    CONTAINER = "container"
+    IMAGE = "image"
+
+
+@dataclass(frozen=True, slots=True)
+class UsageFilter:
+    """Which usage: the days (UTC) from `first` to `last`, both included, and what it is summed up by."""
+
+    first: date
+    last: date
+    group: UsageGroup = UsageGroup.DAY
+
+
+@dataclass(frozen=True, slots=True)
+class UsageSum:
+    """Usage under one `key` (a day, a container's id, an image), in seconds and in millionths of a credit."""
+
+    key: str
+    image: str | None
+    containers: int
+    seconds: int
+    micro: int
