@@ -82,7 +82,7 @@ CONTAINER_LIST: Mapping[str, Any] = {
 
 UPDATE: Mapping[str, Any] = {
     "seconds from now": {"timeoutSeconds": 43200},
-    "an instant": {"expiresAt": "2030-01-31T12:00:00Z"},
+    "idle time": {"idleTimeoutSeconds": 3600},
 }
 
 UPDATED: Mapping[str, Any] = {

@@ -172,6 +172,7 @@ WRONG_CREATES: list[tuple[dict[str, Any], str, str]] = [
     ({"metadata": {f"a{n}": "" for n in range(51)}}, "metadata", "at most 50 items"),
     ({"cpus": 2}, "cpus", "is not a field of this request"),
     ({"imgae": "x"}, "imgae", "did you mean image?"),
+    ({"": 1}, "''", "is not a field"),
     ({"x" * 100_000: 1}, "x" * 77 + "...", "is not a field"),
 ]
 

@@ -99,7 +99,9 @@ def _refuse(model: type[WireRequest], spelling: str, value: Any) -> None:
     # The text comes from outside: only its start is compared and shown.
     near = difflib.get_close_matches(spelling[:64], list(_spellings(model)), 1, 0.6)
     hint = f"; did you mean {near[0]}?" if near else ""
-    raise PydanticCustomError(UNKNOWN, "{text}", {"text": f"is not a field of this request{hint}", "field": spelling})
+    raise PydanticCustomError(
+        UNKNOWN, "{text}", {"text": f"is not a field of this request{hint}", "field": spelling or "''"}
+    )
 
 
 # The types of values in requests.
