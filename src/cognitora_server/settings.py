@@ -111,7 +111,10 @@ class Settings(BaseSettings):
         3_600, ge=1, description="Timeout of an exec that names none; it also ends with its container."
     )
     idle_after_seconds: int = Field(
-        300, ge=1, description="A persistent container in which nothing ran for this long is shown as IDLE."
+        300,
+        ge=1,
+        description="A persistent container is shown as IDLE when it had no output, input, CPU use and open connection "
+        "for this long.",
     )
     start_timeout_seconds: int = Field(
         60, ge=5, description="How long a sandbox may take to boot and its guest agent to answer."

@@ -133,17 +133,6 @@ async def test_a_container_ends_before_it_costs_more_than_allowed(start: Start) 
     assert ended.cost <= HOUR_CREDITS
 
 
-async def test_idle_and_back(start: Start) -> None:
-    control = await start(idle_after_seconds=30)
-    container = await control.running(await control.create("localhost/silent", persistent=True))
-    control.clock.advance(31)
-    await control.reconciler.look()
-    assert (await control.get(container)).status is ContainerStatus.IDLE
-    assert (await control.execute(container, "echo", "hi")).output.combined == "hi\n"
-    await control.reconciler.look()
-    assert (await control.get(container)).status is ContainerStatus.RUNNING
-
-
 async def test_executions(start: Start) -> None:
     control = await start()
     container = await control.create("localhost/silent", persistent=True)

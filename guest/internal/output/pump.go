@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"unsafe"
+
+	"cognitora/guest/internal/traffic"
 )
 
 const readSize = 64 << 10 // the capacity of a pipe
@@ -89,6 +91,7 @@ func (p *Pump) readOnce(fd int) (ready, more bool) {
 		default:
 			p.log.Append(p.stream, buffer[:n])
 			p.read.Add(int64(n))
+			traffic.Output.Add(int64(n))
 			return true, true
 		}
 	}

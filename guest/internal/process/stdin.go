@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cognitora/guest/internal/fault"
+	"cognitora/guest/internal/traffic"
 )
 
 const stdinChunk = 32 << 10
@@ -57,6 +58,7 @@ func (s *Stdin) copy(body io.Reader) (written int64, err error) {
 		if n > 0 {
 			w, err := s.file.Write(buffer[:n])
 			written += int64(w)
+			traffic.Input.Add(int64(w))
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				return written, context.Canceled
 			}

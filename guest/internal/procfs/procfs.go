@@ -12,6 +12,7 @@ import (
 type Process struct {
 	PID, Parent, Group, Session int
 	State                       byte
+	CPU, Reaped                 int64 // ticks of CPU time: its own, and that of children it has waited for
 }
 
 // Zombie says whether the process has ended and only waits to be collected.
@@ -64,7 +65,7 @@ func parseStat(pid int, line []byte) (Process, bool) {
 		return Process{}, false
 	}
 	fields := bytes.Fields(line[end+1:])
-	if len(fields) < 4 || len(fields[0]) != 1 {
+	if len(fields) < 15 || len(fields[0]) != 1 {
 		return Process{}, false
 	}
 	parent, err1 := strconv.Atoi(string(fields[1]))
@@ -73,7 +74,18 @@ func parseStat(pid int, line []byte) (Process, bool) {
 	if err1 != nil || err2 != nil || err3 != nil {
 		return Process{}, false
 	}
-	return Process{PID: pid, Parent: parent, Group: group, Session: session, State: fields[0][0]}, true
+	p := Process{PID: pid, Parent: parent, Group: group, Session: session, State: fields[0][0]}
+	p.CPU, p.Reaped = ticks(fields[11:13]), ticks(fields[13:15])
+	return p, true
+}
+
+// ticks adds up the time as user and the time in the kernel.
+func ticks(fields [][]byte) (sum int64) {
+	for _, field := range fields {
+		value, _ := strconv.ParseInt(string(field), 10, 64)
+		sum += value
+	}
+	return sum
 }
 
 // readInto reads a small file without allocating; the poller has no part in it.

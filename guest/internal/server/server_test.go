@@ -290,11 +290,17 @@ func TestFiles(t *testing.T) {
 }
 
 func TestStatsAndList(t *testing.T) {
-	both(t, func(t *testing.T, c *http.Client, _ string) {
+	both(t, func(t *testing.T, c *http.Client, id string) {
 		_, body := do(t, c, "GET", "/v1/stats", "")
 		var s statsAnswer
 		if err := json.Unmarshal(body, &s); err != nil || s.Processes < 1 || s.Memory.Total <= 0 || s.Disk.Total <= 0 || s.CPUs < 1 {
 			t.Errorf("%s %v", body, err)
+		}
+		do(t, c, "POST", "/v1/processes?follow=true", fmt.Sprintf(`{"id":%q,"argv":["echo","12345"]}`, id))
+		_, body = do(t, c, "GET", "/v1/stats", "")
+		before := s.Activity.Output
+		if err := json.Unmarshal(body, &s); err != nil || s.Activity.Output != before+6 {
+			t.Errorf("%d bytes before, then %s %v", before, body, err)
 		}
 		if status, body := do(t, c, "GET", "/v1/processes", ""); status != 200 || !bytes.HasPrefix(body, []byte(`{"processes":[`)) {
 			t.Errorf("%d %s", status, body)

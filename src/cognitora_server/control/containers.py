@@ -165,10 +165,11 @@ class Containers:
         return replace(self._read(container), usage=usage, progress=live.progress)
 
     def _read(self, container: Container) -> Container:
-        """Return a container with its meter as it stands at this moment; if it is not known to be held, as it stood."""
+        """Return a container with meter and activity of this moment; if it is not known to be held, as they stood."""
         live = self._reconciler.live.get(container.id)
-        held = live is not None and live.sandbox is not None
-        return replace(container, meter=container.meter.read(self._clock.steady())) if held else container
+        if live is None or live.sandbox is None or container.started_at is None:
+            return container
+        return replace(container, meter=container.meter.read(self._clock.steady()), active_at=live.active_at)
 
     def _end_of_time(self, container: Container, changes: Mapping[str, Any]) -> int | None:
         """Return where a container's meter stands when its new time is over; None if only the day's time tells."""

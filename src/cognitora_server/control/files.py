@@ -57,6 +57,7 @@ class Files:
             async for chunk in content:
                 piece += chunk
                 size += len(chunk)
+                live.active_at = self._clock.now()
                 if size > most:
                     raise TooLarge(f"The file does not fit the container's disk of {most // GIB} GiB.", largest=most)
                 if len(piece) >= _PIECE_BYTES:

@@ -161,6 +161,7 @@ class Lifecycle:
             expires_at = now + timedelta(seconds=live.container.timeout_seconds)
             expires_held = live.container.timeout_seconds * MICROSECONDS
         assert live.sandbox is not None
+        live.active_at = now
         handle = {"sandbox": live.sandbox.handle, "process": asdict(live.process_defaults)}
         await live.change(
             main,
@@ -171,6 +172,7 @@ class Lifecycle:
             progress=None,
             handle=handle,
             started_at=now,
+            active_at=now,
             updated_at=now,
             expires_at=expires_at,
             expires_held=expires_held,
@@ -281,7 +283,8 @@ class Lifecycle:
         live.end_known.set()
         # Written before anything is destroyed: a server that takes over then knows how it ended, and when it was over.
         usage = await live.sandbox.usage() if live.sandbox is not None else live.container.usage
-        await self._metering.stop(live, usage=usage, wanted_end=end)
+        active_at = live.active_at if live.container.started_at else None
+        await self._metering.stop(live, usage=usage, wanted_end=end, active_at=active_at)
         busy = any(not task.done() for task in live.executions)
         if busy or end.reason is not Reason.EXIT:
             await self._destroy()

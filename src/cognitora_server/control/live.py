@@ -53,7 +53,8 @@ class Live:
         #: Why an execution failed, where its exit code does not say it.
         self.causes: dict[str, Reason] = {}
         self.executions: set[asyncio.Task[Execution]] = set()
-        self.active_at = container.started_at or container.created_at
+        #: When something last went on inside, as far as is known here.
+        self.active_at = container.active_at or container.started_at or container.created_at
         self._store = store
         self._wish = container.wanted_end
         if self._wish is not None:

@@ -11,7 +11,6 @@ import logging
 import shutil
 import time
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -20,6 +19,7 @@ from cognitora_server.domain.containers import GIB, Container, ContainerStatus, 
 from cognitora_server.domain.errors import DriverError
 from cognitora_server.drivers.base import Driver
 
+from .activity import ActivityWatch
 from .lifecycle import Lifecycle, Workshop, destroy
 from .live import Live, LiveContainers
 from .metering import Metering, due, meter_of
@@ -40,6 +40,7 @@ class Reconciler:
         self.live = LiveContainers()
         self._shop = workshop
         self.metering = Metering(workshop.store, workshop.clock)
+        self._activity = ActivityWatch(workshop.settings, workshop.clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._looked_at = time.monotonic()
 
@@ -128,14 +129,16 @@ class Reconciler:
                 _log.exception("a look at the containers failed; the next one follows")
 
     async def look(self) -> None:
-        """Enforce deadlines, budgets and the disk reserve; mark what is idle."""
+        """Enforce deadlines, budgets and the disk reserve; see what is idle."""
         for live in self.live:
             try:
                 await self.metering.warn(live)
                 if (end := self._due(live)) is not None:
                     await live.want_end(end)
-                else:
-                    await self._mark_idle(live)
+                    continue
+                await self._activity.wake(live)
+                if self._activity.due(live):
+                    self._hold(asyncio.create_task(self._activity.ask(live)))
             except Exception:
                 extra = {"container_id": live.container.id}
                 _log.exception("could not be looked at; the next look follows", extra=extra)
@@ -145,17 +148,6 @@ class Reconciler:
 
     def _due(self, live: Live) -> End | None:
         return due(live.container, meter_of(live, self._shop.clock.steady()), self._shop.clock.now())
-
-    async def _mark_idle(self, live: Live) -> None:
-        container, now = live.container, self._shop.clock.now()
-        if container.status not in (ContainerStatus.RUNNING, ContainerStatus.IDLE) or not container.persistent:
-            return
-        quiet = not live.executions and now - live.active_at >= timedelta(
-            seconds=self._shop.settings.idle_after_seconds
-        )
-        status = ContainerStatus.IDLE if quiet else ContainerStatus.RUNNING
-        if status is not container.status:
-            await live.change(status=status, updated_at=now)
 
     async def _keep_disk_reserve(self) -> None:
         settings = self._shop.settings

@@ -12,6 +12,7 @@ import orjson
 
 from cognitora_server.domain.errors import GuestError, GuestUnreachable
 
+from .activity import Counts, counts_of
 from .frames import Frame, read_frames
 from .process import ProcessSpec
 
@@ -45,9 +46,16 @@ class GuestClient:
 
     async def ping(self, timeout_seconds: float) -> None:
         """Return when the agent has answered. Raises GuestUnreachable after the timeout."""
+        await self._ask("/health", timeout_seconds)
+
+    async def activity(self, timeout_seconds: float) -> Counts:
+        """Return what went on inside so far. Raises GuestUnreachable after the timeout."""
+        return counts_of((await self._ask("/stats", timeout_seconds)).get("activity"))
+
+    async def _ask(self, path: str, timeout_seconds: float) -> dict[str, Any]:
         try:
             async with asyncio.timeout(timeout_seconds):
-                await self._call("GET", "/health")
+                return await self._call("GET", path)
         except TimeoutError as error:
             raise GuestUnreachable(f"The guest agent did not answer within {timeout_seconds:g} s.") from error
 
