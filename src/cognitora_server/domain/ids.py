@@ -11,6 +11,7 @@ EXECUTION = "exec"
 ACCOUNT = "acc"
 KEY = "key"
 REQUEST = "req"
+AUDIT = "aud"
 
 _PATTERN = re.compile(rf"[a-z]{{3,4}}_[{ALPHABET}]{{20}}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from .audit import AuditStore
 from .containers import ContainerStore
 from .database import Database
 from .executions import ExecutionStore
@@ -22,6 +23,7 @@ class Store:
         self._database = Database(url, checkpoints=checkpoints)
         self.containers = ContainerStore(self._database)
         self.executions = ExecutionStore(self._database)
+        self.audit = AuditStore(self._database)
         self.keys = KeyStore(self._database)
         self.idempotency = IdempotencyStore(self._database)
         self.usage = UsageStore(self._database)

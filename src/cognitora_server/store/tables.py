@@ -168,3 +168,23 @@ idempotency = Table(
     Index("idempotency_by_age", "created_at"),
     Index("idempotency_by_resource", "resource_id"),
 )
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("actor", String(16), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("account_id", String(32)),
+    Column("key_id", String(32)),
+    Column("key_name", String(128)),
+    Column("request_id", String(128)),
+    Column("remote_address", String(64)),
+    Column("container_id", String(32)),
+    Column("execution_id", String(32)),
+    Column("status", Integer),
+    Column("details", JSON, nullable=False),
+    Index("audit_by_account", "account_id", "at"),
+    Index("audit_by_age", "at"),
+)

@@ -1,4 +1,4 @@
-"""Activity, idle timeout and secrets of containers; order of acceptance; what a claimed key has made; metering."""
+"""Activity, idle timeout, secrets; order of acceptance; what a claimed key has made; metering; audit."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("resource_id", sa.String(length=32), nullable=True))
         batch_op.create_index("idempotency_by_resource", ["resource_id"], unique=False)
     _add_metering()
+    _create_audit()
 
 
 def _number_containers() -> None:
@@ -104,8 +105,32 @@ def _cost(resources: dict[str, Any], hours: float) -> float:
     return float(cpu + memory + resources["storage_gb"] * 0.01 * hours + resources["gpu_count"] * 100.0 * hours)
 
 
+def _create_audit() -> None:
+    op.create_table(
+        "audit",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.String(length=16), nullable=False),
+        sa.Column("action", sa.String(length=64), nullable=False),
+        sa.Column("account_id", sa.String(length=32), nullable=True),
+        sa.Column("key_id", sa.String(length=32), nullable=True),
+        sa.Column("key_name", sa.String(length=128), nullable=True),
+        sa.Column("request_id", sa.String(length=128), nullable=True),
+        sa.Column("remote_address", sa.String(length=64), nullable=True),
+        sa.Column("container_id", sa.String(length=32), nullable=True),
+        sa.Column("execution_id", sa.String(length=32), nullable=True),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("details", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("audit", schema=None) as batch_op:
+        batch_op.create_index("audit_by_account", ["account_id", "at"], unique=False)
+        batch_op.create_index("audit_by_age", ["at"], unique=False)
+
+
 def downgrade() -> None:
     """Undo."""
+    op.drop_table("audit")
     op.drop_table("usage")
     with op.batch_alter_table("accounts", schema=None) as batch_op:
         batch_op.drop_column("limits")
