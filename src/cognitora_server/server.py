@@ -21,6 +21,7 @@ from cognitora_server import logs
 from cognitora_server.api.app import create_app
 from cognitora_server.api.middleware import not_http_answer
 from cognitora_server.api.ports import Services
+from cognitora_server.control.audit import AuditLog
 from cognitora_server.control.containers import Containers
 from cognitora_server.control.diagnosis import Report, report
 from cognitora_server.control.executions import Executions
@@ -114,6 +115,9 @@ async def running_services(settings: Settings, host: Host | None = None) -> Asyn
 
 async def _services(settings: Settings, store: Store, host: Host, drivers: Drivers, stack: AsyncExitStack) -> Services:
     clock = SystemClock()
+    audit = AuditLog(store, clock)
+    audit.start()
+    stack.push_async_callback(audit.stop)
     runner = ExecutionRunner(store, clock)
     starts = asyncio.Semaphore(settings.concurrent_starts)
     workshop = Workshop(store, host.images, drivers, runner, settings, clock, starts)
@@ -125,6 +129,7 @@ async def _services(settings: Settings, store: Store, host: Host, drivers: Drive
         executions=Executions(store, reconciler, runner, settings, clock),
         files=Files(store, reconciler, settings, clock),
         keys=store.keys,
+        audit=audit,
         idempotency=Idempotency(store, clock),
         health=Health(store, drivers, reconciler),
         settings=settings,

@@ -68,6 +68,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="How much the server logs, to standard error."
     )
+    audit_days: int = Field(365, ge=1, description="How long the audit log is kept, in days.")
     log_format: Literal["text", "json"] = Field(
         "text", description="How it logs: lines for people, or one JSON object a line for programs."
     )

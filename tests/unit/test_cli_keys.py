@@ -35,3 +35,23 @@ def test_what_goes_wrong_is_one_sentence(tmp_path: Path) -> None:
     for arguments in (("revoke", "none", "--data-dir", tmp_path), ("list", "--data-dir", tmp_path / "file" / "x")):
         failed = cognitora("keys", *arguments)
         assert (failed.returncode, failed.stderr.count("\n")) == (1, 1), failed.stderr
+
+
+def test_what_is_done_with_keys_is_in_the_audit_log(tmp_path: Path) -> None:
+    secret = cognitora("keys", "create", "--data-dir", tmp_path, "[/odd] name").stdout.strip()
+    cognitora("keys", "create", "--data-dir", tmp_path, "another", "--account", "other")
+    cognitora("keys", "revoke", "--data-dir", tmp_path, "[/odd] name")
+    shown = cognitora("audit", "--data-dir", tmp_path, "--account", "default", "--json")
+    entries = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert [(entry["action"], entry["key_name"], entry["actor"]) for entry in entries] == [
+        ("key.create", "[/odd] name", "cli"),
+        ("key.revoke", "[/odd] name", "cli"),
+    ]
+    assert entries[0]["details"]["user"]
+    table = cognitora("audit", "--data-dir", tmp_path).stdout
+    assert ("key.revoke" in table, "[/odd] name" in table, "another" in table) == (True, True, True)
+    assert not cognitora("audit", "--data-dir", tmp_path, "--since", "2999-01-01", "--json").stdout
+    assert secret not in table + shown.stdout
+    for wrong in (("--since", "never"), ("--account", "nobody")):
+        failed = cognitora("audit", "--data-dir", tmp_path, *wrong)
+        assert (failed.returncode, failed.stderr.count("\n")) == (1, 1), failed.stderr

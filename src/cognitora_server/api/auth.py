@@ -10,6 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from ..domain.accounts import Account
 from ..domain.errors import Unauthorized
+from .auditing import begin_audit
 from .ports import Services
 from .rate_limits import RateLimits
 from .record import record_of
@@ -40,11 +41,13 @@ async def caller(
     found = await services.keys.authenticate(secret)
     record, limits = record_of(request), _limits_of(request)
     if found is None:
+        services.audit.refused(record.remote_address)
         await limits.refuse(record.remote_address)
         raise Unauthorized
     record.caller = found
     structlog.contextvars.bind_contextvars(account_id=found.account.id, key_id=found.key_id)
     record.headers = await limits.admit(found.key_id)
+    begin_audit(request, record, services)
     return found.account
 
 

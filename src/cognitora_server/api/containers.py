@@ -16,6 +16,7 @@ from .auth import Api, Caller
 from .calls import call, known_container_id
 from .documentation import documented
 from .idempotency import idempotency_key
+from .record import note
 from .schemas.container_answers import (
     CancelAnswer,
     CancelOut,
@@ -67,9 +68,12 @@ async def create_container(request: Request, account: Caller, api: Api) -> Respo
     """Create a container."""
 
     async def create(asked: ContainerRequest) -> Response:
-        return _answer(await api.containers.create(account.id, asked, idempotency_key(request)), 201)
+        container = await api.containers.create(account.id, asked, idempotency_key(request))
+        note(request, container_id=container.id)
+        return _answer(container, 201)
 
     async def again(container_id: str) -> Response:
+        note(request, container_id=container_id)
         return _answer(await api.containers.get(account.id, container_id), 201)
 
     def to_domain(wanted: ContainerCreate) -> ContainerRequest:

@@ -170,6 +170,23 @@ ESTIMATE: Mapping[str, Any] = {
 
 FILE_WRITTEN: Mapping[str, Any] = {"path": "/workspace/data.csv", "size": 1048576}
 
+AUDIT_ENTRY: Mapping[str, Any] = {
+    "id": "aud_0123456789abcdefghjk",
+    "time": "2026-01-31T12:00:01.000Z",
+    "action": "container.exec",
+    "status": 200,
+    "actor": "key",
+    "keyId": "key_0123456789abcdefghjk",
+    "keyName": "laptop",
+    "requestId": REQUEST_ID,
+    "remoteAddress": "192.0.2.1",
+    "containerId": CONTAINER_ID,
+    "executionId": EXECUTION_ID,
+    "details": {"program": "python3"},
+}
+
+AUDIT_LIST: Mapping[str, Any] = {"entries": [AUDIT_ENTRY], "total": 1, "limit": 50, "offset": 0}
+
 ABOUT: Mapping[str, Any] = {
     "name": "Cognitora",
     "version": "0.1.0",

@@ -17,6 +17,7 @@ from .calls import call, known_container_id, known_execution_id
 from .containers import ContainerId
 from .documentation import documented
 from .idempotency import idempotency_key
+from .record import note
 from .schemas.execution_answers import LISTED_CHARACTERS, ExecAnswer, ExecOut, ExecutionListAnswer, ExecutionOut
 from .schemas.executions import AccountExecutionQuery, ExecCreate, ExecutionQuery
 from .schemas.listing import PageQuery
@@ -79,10 +80,13 @@ async def execute_in_container(container_id: ContainerId, request: Request, acco
 
     async def run(asked: ExecutionRequest) -> Response:
         key = idempotency_key(request)
+        note(request, program=asked.command[0])
         execution = await api.executions.run(account.id, known_container_id(container_id), asked, key)
+        note(request, execution_id=execution.id)
         return mirrored(ExecOut.of(execution, api.clock.now()))
 
     async def again(execution_id: str) -> Response:
+        note(request, execution_id=execution_id)
         return mirrored(ExecOut.of(await api.executions.ended(account.id, execution_id), api.clock.now()))
 
     return await call(request, account, ExecCreate, ExecCreate.to_domain, run, again)

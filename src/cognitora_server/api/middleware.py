@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..domain.ids import REQUEST, new_id
 from .answers import JsonAnswer
+from .auditing import finish_audit
 from .errors import error_body, unexpected_answer
 from .record import RequestRecord, container_of, remote_address, route_of
 
@@ -71,6 +72,7 @@ class RequestContext:
             self._done(scope, record, status, time.perf_counter() - begun)
 
     def _done(self, scope: Scope, record: RequestRecord, status: int, seconds: float) -> None:
+        finish_audit(scope, record, status)
         route = route_of(scope)
         level = logging.DEBUG if route in _QUIET else logging.INFO
         if access.isEnabledFor(level):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..domain.accounts import Authenticated
+from ..domain.audit import AuditEntry, AuditFilter
 from ..domain.clock import Clock
 from ..domain.containers import Container, ContainerChange, ContainerFilter, ContainerRequest, Resources
 from ..domain.credits import Cost
@@ -138,6 +139,26 @@ class Idempotency(Protocol):
         ...
 
 
+class Audit(Protocol):
+    """Who did what."""
+
+    def begin(self, entry: AuditEntry) -> None:
+        """Take an action that begins now; `finish` takes it again, with its status."""
+        ...
+
+    def finish(self, entry: AuditEntry) -> None:
+        """Take an action that is done. It is written down soon."""
+        ...
+
+    def refused(self, remote_address: str | None) -> None:
+        """Count a request without a valid key."""
+        ...
+
+    async def list(self, wanted: AuditFilter, page: Page) -> Listing[AuditEntry]:
+        """Return one page of entries, newest first."""
+        ...
+
+
 class Health(Protocol):
     """Whether the server can do its work."""
 
@@ -156,5 +177,6 @@ class Services:
     keys: Keys
     idempotency: Idempotency
     health: Health
+    audit: Audit
     settings: Settings
     clock: Clock

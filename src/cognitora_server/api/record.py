@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from ..domain.accounts import Authenticated
+from ..domain.audit import AuditEntry
 from ..domain.ids import CONTAINER, is_id
 
 #: The route of a request that no route matches: addresses are anybody's text and never become labels.
@@ -27,6 +28,7 @@ class RequestRecord:
     caller: Authenticated | None = None
     container_id: str | None = None
     execution_id: str | None = None
+    audit: AuditEntry | None = None
     details: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cognitora_server import __version__
 from cognitora_server.domain.errors import CognitoraError
 
-from . import doctor, images, keys, serve
+from . import audit, doctor, images, keys, serve
 from .options import images_in_use, images_settings, remember_settings
 
 
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("doctor")(doctor.doctor)
+app.command("audit")(audit.audit)
 app.add_typer(keys.app, name="keys")
 app.add_typer(_images_app(), name="images")
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from cognitora_server.domain.accounts import ApiKey
 from cognitora_server.domain.clock import SystemClock
 
-from .options import DataDir, SettingsFile, settings_of, store_of
+from .options import DataDir, SettingsFile, operator, settings_of, store_of
 
 app = typer.Typer(help="Create, list and revoke API keys. Changes count at once, also for a running server.")
 
@@ -33,7 +33,7 @@ def create(
 ) -> None:
     """Make a key and print it, alone, on standard output. It is shown only now: only its hash is kept."""
     with store_of(settings_of(data_dir, settings_file)) as store:
-        _, secret = asyncio.run(store.keys.create(name, account, SystemClock().now()))
+        _, secret = asyncio.run(store.keys.create(name, account, SystemClock().now(), operator()))
     typer.echo(secret)
 
 
@@ -63,7 +63,7 @@ def revoke(
 ) -> None:
     """Make a key useless, at once and for ever."""
     with store_of(settings_of(data_dir, settings_file)) as store:
-        revoked = asyncio.run(store.keys.revoke(key, SystemClock().now()))
+        revoked = asyncio.run(store.keys.revoke(key, SystemClock().now(), operator()))
     typer.echo(f"Revoked {revoked.name} ({revoked.id}).")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pwd
 from collections.abc import Collection
 from contextvars import ContextVar
 from pathlib import Path
@@ -36,6 +38,16 @@ def store_of(settings: Settings) -> Store:
     """Open the store beside a server that may be running."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Store(settings.database_url or sqlite_url(settings.data_dir), checkpoints=False)
+
+
+def operator() -> str:
+    """Return who runs this command, for the audit log: behind sudo, the user who called it."""
+    if os.geteuid() == 0 and (name := os.environ.get("SUDO_USER")):
+        return name[:64]
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 _chosen: ContextVar[Settings | None] = ContextVar("chosen", default=None)

@@ -8,9 +8,11 @@ from typing import Any
 from sqlalchemy import Select, insert, select, update
 
 from cognitora_server.domain.accounts import Account, ApiKey, Authenticated, hash_secret, new_secret
+from cognitora_server.domain.audit import Actor, AuditEntry
 from cognitora_server.domain.errors import Conflict, NotFound
-from cognitora_server.domain.ids import ACCOUNT, KEY, new_id
+from cognitora_server.domain.ids import ACCOUNT, AUDIT, KEY, new_id
 
+from .audit import audit_insert
 from .database import Database
 from .tables import accounts, api_keys
 
@@ -23,8 +25,18 @@ class KeyStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def create(self, name: str, account_name: str, now: datetime) -> tuple[ApiKey, str]:
+    async def account_id(self, which: str) -> str:
+        """Return the id of the account with this name or id. Raises NotFound."""
+        statement = select(accounts.c.id).where((accounts.c.name == which) | (accounts.c.id == which))
+        found = await self._database.read(lambda c: c.execute(statement).scalars().first())
+        if found is None:
+            raise NotFound(f"There is no account {which!r}.")
+        return str(found)
+
+    async def create(self, name: str, account_name: str, now: datetime, user: str = "") -> tuple[ApiKey, str]:
         """Make a key of an account (which is made too if it is new); return it with its secret, shown only now.
+
+        The audit log says that it was done, by `user` of this host.
 
         Raises Conflict when the account has an unrevoked key of that name.
         """
@@ -40,6 +52,7 @@ class KeyStore:
             key = ApiKey(new_id(KEY), account_id, account_name, name, secret[:_HINT_LENGTH], now)
             values = {column: getattr(key, column) for column in ("id", "account_id", "name", "hint", "created_at")}
             connection.execute(insert(api_keys).values(hash=hash_secret(secret), **values))
+            connection.execute(audit_insert(_audit("key.create", key, now, user)))
             return key
 
         return await self._database.write(work), secret
@@ -49,8 +62,11 @@ class KeyStore:
         rows = await self._database.read(lambda c: c.execute(_keys().order_by(api_keys.c.created_at)).all())
         return tuple(ApiKey(**row._mapping) for row in rows)
 
-    async def revoke(self, which: str, now: datetime) -> ApiKey:
-        """Revoke the key with this id or name, at once. Raises NotFound; revoking twice is no error."""
+    async def revoke(self, which: str, now: datetime, user: str = "") -> ApiKey:
+        """Revoke the key with this id or name, at once. Raises NotFound; revoking twice is no error.
+
+        The audit log says that it was done, by `user` of this host.
+        """
 
         def work(connection: Any) -> ApiKey:
             named = (api_keys.c.id == which) | ((api_keys.c.name == which) & api_keys.c.revoked_at.is_(None))
@@ -62,6 +78,7 @@ class KeyStore:
             found = ApiKey(**rows[0]._mapping)
             statement = update(api_keys).where(api_keys.c.id == found.id, api_keys.c.revoked_at.is_(None))
             connection.execute(statement.values(revoked_at=now))
+            connection.execute(audit_insert(_audit("key.revoke", found, now, user)))
             return found
 
         return await self._database.write(work)
@@ -79,6 +96,11 @@ class KeyStore:
         fields = dict(row._mapping)
         key_id, key_name = fields.pop("key_id"), fields.pop("key_name")
         return Authenticated(Account(**fields), key_id, key_name)
+
+
+def _audit(action: str, key: ApiKey, now: datetime, user: str) -> AuditEntry:
+    details = {"user": user} if user else {}
+    return AuditEntry(new_id(AUDIT), now, Actor.CLI, action, key.account_id, key.id, key.name, details=details)
 
 
 def _keys() -> Select[Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from cognitora_server.api import Services
 from cognitora_server.domain.accounts import Account, Authenticated
+from cognitora_server.domain.audit import AuditEntry, AuditFilter
 from cognitora_server.domain.clock import ManualClock
 from cognitora_server.domain.containers import (
     Container,
@@ -186,6 +187,31 @@ class FakeHealth:
 
 
 @dataclass
+class FakeAudit:
+    """Keeps the entries in order; `at_work` are those that have begun only."""
+
+    at_work: dict[str, AuditEntry] = field(default_factory=dict)
+    done: list[AuditEntry] = field(default_factory=list)
+    refusals: list[str | None] = field(default_factory=list)
+    asked: list[tuple[AuditFilter, Page]] = field(default_factory=list)
+
+    def begin(self, entry: AuditEntry) -> None:
+        self.at_work[entry.id] = entry
+
+    def finish(self, entry: AuditEntry) -> None:
+        del self.at_work[entry.id]
+        self.done.append(entry)
+
+    def refused(self, remote_address: str | None) -> None:
+        self.refusals.append(remote_address)
+
+    async def list(self, wanted: AuditFilter, page: Page) -> Listing[AuditEntry]:
+        self.asked.append((wanted, page))
+        mine = [entry for entry in reversed(self.done) if entry.account_id == wanted.account_id]
+        return Listing(tuple(mine[page.offset : page.offset + page.limit]), len(mine))
+
+
+@dataclass
 class FakeFiles:
     """Keeps what is written, of files of up to 1 MiB."""
 
@@ -210,6 +236,7 @@ class Fakes:
     executions: FakeExecutions
     idempotency: FakeIdempotency
     health: FakeHealth
+    audit: FakeAudit = field(default_factory=FakeAudit)
     files: FakeFiles = field(default_factory=FakeFiles)
 
     def services(self, **settings: Any) -> Services:
@@ -221,6 +248,7 @@ class Fakes:
             FakeKeys(),
             self.idempotency,
             self.health,
+            self.audit,
             chosen,
             self.clock,
         )

@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from cognitora_server.api import containers, create_app, estimates, executions, files, service
+from cognitora_server.api import audit, containers, create_app, estimates, executions, files, service
 from cognitora_server.api.app import BASE_PATH
 from cognitora_server.api.write_openapi import document_text
 
@@ -43,7 +43,10 @@ def test_every_route_is_in_it(fakes: Fakes) -> None:
 
 
 def routes_of(app: FastAPI) -> Iterator[tuple[str, str]]:
-    for prefix, module in (*((BASE_PATH, noun) for noun in (containers, estimates, executions, files)), ("", service)):
+    for prefix, module in (
+        *((BASE_PATH, noun) for noun in (audit, containers, estimates, executions, files)),
+        ("", service),
+    ):
         for route in module.router.routes:
             assert isinstance(route, APIRoute)
             for method in route.methods or ():
