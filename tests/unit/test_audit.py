@@ -40,7 +40,7 @@ async def log(store: Store, clock: ManualClock) -> AsyncIterator[AuditLog]:
 
 
 def an_entry(clock: ManualClock, **fields: Any) -> AuditEntry:
-    values = {"account_id": "acc_1", "status": 200, "details": {"program": "ls"}} | fields
+    values: dict[str, Any] = {"account_id": "acc_1", "status": 200, "details": {"program": "ls"}} | fields
     return AuditEntry(new_id(AUDIT), clock.now(), Actor.KEY, values.pop("action", "container.exec"), **values)
 
 
