@@ -3,17 +3,15 @@
 import base64
 import json
 import os
-import re
 import shutil
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.registry import Registry as PlainRegistry
 
 from cognitora_server.domain.images import Image
 from cognitora_server.host.images import ImageSettings, ImageStore
@@ -36,78 +34,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
-class Registry:
-    """A docker-registry of its own, with its access log."""
-
-    def __init__(self, place: Path, user: str | None = None) -> None:
-        if not shutil.which("docker-registry"):
-            pytest.skip("docker-registry is not installed")
-        place.mkdir()
-        self.port = free_port()
-        self.address = f"127.0.0.1:{self.port}"
-        self._log = place / "log"
-        config = (
-            f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {place}/data}}}}\nhttp: {{addr: {self.address}}}\n"
-        )
-        if user:
-            subprocess.run(
-                ["htpasswd", "-bBc", "-C", "4", place / "passwords", user, "secret"],
-                check=True,
-                capture_output=True,
-            )
-            config += f"auth: {{htpasswd: {{realm: test, path: {place}/passwords}}}}\n"
-        self.credentials = f"{user}:secret" if user else None
-        (place / "config.yml").write_text(config)
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(["docker-registry", "serve", place / "config.yml"], stdout=log, stderr=log)
-        wait_for_port(self.port)
+class Registry(PlainRegistry):
+    """A registry that takes images made by hand."""
 
     def push(self, image: OciImage, name: str, place: Path) -> str:
         """Returns the manifest's digest."""
         layout = image.write_layout(place)
-        credentials = ["--dest-creds", self.credentials] if self.credentials else []
-        target = f"docker://{self.address}/{name}"
-        subprocess.run(
-            [
-                "skopeo",
-                "copy",
-                "--quiet",
-                "--preserve-digests",
-                "--dest-tls-verify=false",
-                *credentials,
-                f"oci:{layout}:image",
-                target,
-            ],
-            check=True,
-        )
+        self.copy(f"oci:{layout}:image", name)
         digest = json.loads((layout / "index.json").read_text())["manifests"][0]["digest"]
         shutil.rmtree(layout)
         return str(digest)
-
-    def requests(self, pattern: str) -> int:
-        """How many answered requests' lines match, such as `GET /v2/…`."""
-        return len(re.findall(rf'"{pattern}[^"]*HTTP/1.1" 200', self._log.read_text(errors="replace")))
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for_port(port: int) -> None:
-    for _ in range(200):
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    pytest.fail("the registry does not answer")
 
 
 @pytest.fixture(scope="session")
@@ -158,10 +94,6 @@ def with_registries(settings: ImageSettings, text: str) -> ImageSettings:
 
 def insecure(address: str) -> str:
     return f'[[registry]]\nlocation = "{address}"\ninsecure = true\n'
-
-
-def mirror_of_docker_io(address: str) -> str:
-    return f'[[registry]]\nlocation = "docker.io"\n[[registry.mirror]]\nlocation = "{address}"\ninsecure = true\n'
 
 
 def with_login(settings: ImageSettings, address: str, password: str) -> ImageSettings:

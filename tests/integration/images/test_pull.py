@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.registry import free_port, mirror
 
 from cognitora_server.domain.images import (
     ImageError,
@@ -19,10 +20,8 @@ from cognitora_server.host.images import ImageSettings, ImageStore, PullProgress
 from .conftest import (
     MIB,
     Registry,
-    free_port,
     insecure,
     leftovers,
-    mirror_of_docker_io,
     with_login,
     with_registries,
 )
@@ -43,7 +42,7 @@ def hello(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def mirrored(settings: ImageSettings, registry: Registry) -> ImageSettings:
     """docker.io as these tests can have it: through a mirror."""
-    return with_registries(settings, mirror_of_docker_io(registry.address) + insecure(registry.address))
+    return with_registries(settings, mirror("docker.io", registry.address) + insecure(registry.address))
 
 
 async def failure(settings: ImageSettings, name: str) -> ImageError:
