@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.examples.documentation import example
@@ -22,12 +23,11 @@ def container(user: User, api: Api) -> str:
 @pytest.fixture(scope="module")
 def execution(user: User, container: str) -> dict[str, Any]:
     """What ran in it."""
-    return sent(user, "Execute Command in Persistent Container", container)
+    return answered(user.request(example("Execute Command in Persistent Container"), container))
 
 
-def sent(user: User, title: str, container: str = "", execution: str = "") -> dict[str, Any]:
-    """Send an example that is to be answered with 200."""
-    answer = user.request(example(title), container, execution)
+def answered(answer: httpx.Response) -> dict[str, Any]:
+    """The body of an answer that says that all is well."""
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
@@ -55,18 +55,18 @@ def test_execute_command_in_persistent_container(container: str, execution: dict
 
 
 def test_update_container_settings(user: User, api: Api, container: str) -> None:
-    answer = sent(user, "Update Container Settings", container)
+    answer = answered(user.request(example("Update Container Settings"), container))
     assert (answer["id"], answer["timeoutSeconds"]) == (container, 43200)
     assert api.container(container)["expiresAt"] == answer["expiresAt"]
 
 
 def test_get_container_status(user: User, container: str) -> None:
-    answer = sent(user, "Get Container Status", container)
+    answer = answered(user.request(example("Get Container Status"), container))
     assert (answer["id"], answer["data"]["status"]) == (container, "RUNNING")
 
 
 def test_list_containers(user: User, container: str) -> None:
-    answer = sent(user, "List Containers")
+    answer = answered(user.request(example("List Containers")))
     assert answer["limit"] == 20
     assert container in [each["id"] for each in answer["data"]]
     assert {(each["status"], each["containerType"]) for each in answer["data"]} == {("RUNNING", "COMPUTE")}
@@ -75,35 +75,38 @@ def test_list_containers(user: User, container: str) -> None:
 def test_get_container_logs(user: User, api: Api) -> None:
     talking = api.create(command=["sh", "-c", "echo out; echo err >&2"], persistent=False)["id"]
     api.ended(talking)
-    assert sorted(sent(user, "Get Container Logs", talking)["logs"].split()) == ["err", "out"]
+    assert sorted(answered(user.request(example("Get Container Logs"), talking))["logs"].split()) == ["err", "out"]
 
 
 def test_list_container_executions(user: User, container: str, execution: dict[str, Any]) -> None:
-    listed = {each["id"]: each for each in sent(user, "List Container Executions (2)", container)["executions"]}
+    listed = {
+        each["id"]: each
+        for each in answered(user.request(example("List Container Executions (2)"), container))["executions"]
+    }
     assert {each["container_id"] for each in listed.values()} == {container}
     assert listed[execution["executionId"]]["output"] == "Hello from persistent container!\n"
 
 
 def test_list_all_container_executions(user: User, api: Api) -> None:
     busy = api.until(api.create(command=["sleep", "600"])["id"], "RUNNING")["id"]
-    listed = sent(user, "List All Container Executions (2)")["executions"]
+    listed = answered(user.request(example("List All Container Executions (2)")))["executions"]
     assert busy in [each["container_id"] for each in listed]
     assert {each["status"] for each in listed} == {"running"}
     api.delete(f"/containers/{busy}")
 
 
 def test_get_container_execution_details(user: User, execution: dict[str, Any]) -> None:
-    found = sent(user, "Get Container Execution Details (2)", execution=execution["executionId"])
+    found = answered(user.request(example("Get Container Execution Details (2)"), execution=execution["executionId"]))
     assert (found["id"], found["status"], found["exit_code"]) == (execution["executionId"], "completed", 0)
     assert (found["networking"], found["output"]) == (False, "Hello from persistent container!\n")
 
 
 def test_list_all_executions_global(user: User) -> None:
-    answer = sent(user, "List All Executions (Global)")
+    answer = answered(user.request(example("List All Executions (Global)")))
     assert (answer["limit"], answer["executions"]) == (50, [])
 
 
 def test_cancel_container(user: User, api: Api, container: str) -> None:
     # Last, though the reference has it earlier: what it prints after this is of the container while it runs.
-    assert sent(user, "Cancel Container", container)["id"] == container
+    assert answered(user.request(example("Cancel Container"), container))["id"] == container
     assert api.ended(container)["status"] == "CANCELLED"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import io
 import json
 import os
 import re
 import subprocess
 from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from types import CodeType
 from typing import Any
 from unittest import mock
 
@@ -21,8 +21,9 @@ from tests.examples.documentation import Example
 
 HOST = "https://api.cognitora.dev"
 KEYS = ("YOUR_API_KEY", "your_api_key", "<api-key>")
-CONTAINERS = ("{CONTAINER_ID}", "{container_id}", "{container-id}", "cnt_abc123def456", "container_123456")
-EXECUTIONS = ("{execution_id}", "exec_123456", "exec_xyz789abc123")
+#: What stands for the id of a container, or of an execution: in the shell and on the wire, and in Python.
+IN_TEXT = (("{CONTAINER_ID}", "{container_id}", "{container-id}"), ("{execution_id}",))
+IN_PYTHON = (("cnt_abc123def456", "container_123456"), ("exec_123456", "exec_xyz789abc123"))
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class User:
     def shell(self, script: str, container: str = "") -> dict[str, Any]:
         """Run a curl example with bash; return what it printed."""
         environment = {**os.environ, "API_URL": self.base_url}
-        text = self._filled_in(script, container)
+        text = self._filled_in(script, IN_TEXT, container)
         done = subprocess.run(["bash", "-c", text], env=environment, capture_output=True, text=True, timeout=100)
         assert done.returncode == 0, done.stderr
         answer = dict(json.loads(done.stdout))
@@ -45,7 +46,7 @@ class User:
     def request(self, example: Example, container: str = "", execution: str = "") -> httpx.Response:
         """Send a request that the documentation prints as it goes over the wire."""
         head, *body = example.parts
-        first, *headers = self._filled_in(head, container, execution).split("\n")
+        first, *headers = self._filled_in(head, IN_TEXT, container, execution).split("\n")
         method, path = first.split(" ")
         with httpx.Client(base_url=self.base_url, timeout=100) as client:
             content = "\n\n".join(body)
@@ -53,22 +54,28 @@ class User:
 
     def python(self, example: Example, container: str = "", execution: str = "", **names: Any) -> Ran:
         """Run a Python example; `names` are those it presumes."""
-        text = self._filled_in(example.text, container, execution)
-        code = compile(text, example.title, "exec", PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
-        printed = io.StringIO()
-        with redirect_stdout(printed), mock.patch.dict(os.environ, self.environment):
-            if inspect.iscoroutine(awaited := eval(code, names)):
-                asyncio.run(awaited)
+        with self._running(example, container, execution) as (code, printed):
+            exec(code, names)
         return Ran(names, printed.getvalue().splitlines())
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """What tells our clients where the server is."""
-        return {"COGNITORA_BASE_URL": self.base_url, "COGNITORA_API_KEY": self.key}
+    async def python_async(self, example: Example, container: str = "", execution: str = "", **names: Any) -> Ran:
+        """Run a Python example that awaits."""
+        with self._running(example, container, execution) as (code, printed):
+            await eval(code, names)
+        return Ran(names, printed.getvalue().splitlines())
 
-    def _filled_in(self, text: str, container: str, execution: str = "") -> str:
+    @contextmanager
+    def _running(self, example: Example, container: str, execution: str) -> Iterator[tuple[CodeType, io.StringIO]]:
+        text = self._filled_in(example.text, IN_PYTHON, container, execution)
+        code = compile(text, example.title, "exec", PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        printed = io.StringIO()
+        with redirect_stdout(printed), mock.patch.dict(os.environ, COGNITORA_BASE_URL=self.base_url):
+            yield code, printed
+
+    def _filled_in(self, text: str, ids: tuple[tuple[str, ...], ...], *made: str) -> str:
         known = {HOST: self.base_url, **dict.fromkeys(KEYS, self.key)}
-        known |= dict.fromkeys(CONTAINERS, container) | dict.fromkeys(EXECUTIONS, execution)
+        for invented, real in zip(ids, made, strict=False):
+            known |= dict.fromkeys(invented, real)
 
         def of(found: re.Match[str]) -> str:
             assert known[found[0]], f"the example names {found[0]}, for which nothing was prepared"

@@ -1,6 +1,5 @@
-"""What an example runs: work that needs no network."""
+"""What an example runs: work that needs nothing but the processor."""
 
 import hashlib
-import platform
 
-print(f"Python {platform.python_version()} signed {hashlib.sha256(b'report').hexdigest()[:8]}")
+print(f"The report's sum: {hashlib.sha256(b'report').hexdigest()}")
