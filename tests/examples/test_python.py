@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cognitora import Cognitora, CognitoraAsync
 
+from cognitora import Cognitora, CognitoraAsync
 from tests.examples.documentation import example
 from tests.examples.users import User
 from tests.servers import Api
