@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -174,7 +175,8 @@ def test_execution_performance_analysis(user: User, client: Cognitora, finished:
     ran = user.python(example("Execution Performance Analysis"), finished["id"], client=client)
     metrics = ran.names["metrics"]
     assert ran.lines == [f"Container efficiency: {metrics}"]
-    assert metrics["runtime_seconds"] == pytest.approx(finished["runtimeSeconds"], abs=0.002)
+    started, completed = (datetime.fromisoformat(finished[name]) for name in ("startedAt", "completedAt"))
+    assert metrics["runtime_seconds"] == (completed - started).total_seconds()
     assert metrics["cost_per_second"] * metrics["runtime_seconds"] == pytest.approx(finished["actualCostCredits"])
     assert metrics["cpu_utilization"] == pytest.approx(finished["actualCostCredits"] / finished["maxCostCredits"])
     assert metrics["resource_efficiency"] == "high"
