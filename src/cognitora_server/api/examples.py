@@ -64,6 +64,7 @@ CONTAINER: Mapping[str, Any] = {
     "meteredSeconds": 11,
     "isolation": "gvisor",
     "progress": None,
+    "queuePosition": None,
     "exitCode": None,
     "reason": None,
     "errorMessage": None,

@@ -58,7 +58,7 @@ class Containers:
         self._drivers.choose(request.isolation)
         container = await self._store.containers.add(self._new(account_id, request), idempotency_key)
         self._reconciler.take_up(container)
-        return container
+        return self._reconciler.queue.seen(container)
 
     def _new(self, account_id: str, request: ContainerRequest) -> Container:
         now = self._clock.now()
@@ -162,13 +162,17 @@ class Containers:
         if live is None or container.status.final:
             return container
         usage = await live.sandbox.usage() if live.sandbox is not None else container.usage
-        return replace(self._read(container), usage=usage, progress=live.progress)
+        seen = self._read(container)
+        return replace(seen, usage=usage, progress=live.progress or seen.progress)
 
     def _read(self, container: Container) -> Container:
-        """Return a container with meter and activity of this moment; if it is not known to be held, as they stood."""
+        """Return a container with meter, activity and place in the queue of this moment.
+
+        The meter and activity of one that is not known to be held are as they stood.
+        """
         live = self._reconciler.live.get(container.id)
         if live is None or live.sandbox is None or container.started_at is None:
-            return container
+            return self._reconciler.queue.seen(container)
         return replace(container, meter=container.meter.read(self._clock.steady()), active_at=live.active_at)
 
     def _end_of_time(self, container: Container, changes: Mapping[str, Any]) -> int | None:

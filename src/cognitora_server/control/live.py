@@ -105,13 +105,20 @@ class Live:
 
     async def usable(self) -> bool:
         """Wait until commands can run in it; False if it ended instead."""
-        waits = {asyncio.ensure_future(event.wait()) for event in (self.ready, self.ended)}
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        await first_of(self.ready, self.ended)
         return self.ready.is_set() and self.end is None
+
+
+async def first_of(*events: asyncio.Event) -> None:
+    """Wait until one of these happens; return at once if one has happened."""
+    if any(event.is_set() for event in events):
+        return
+    waits = {asyncio.ensure_future(event.wait()) for event in events}
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 class LiveContainers:

@@ -16,13 +16,15 @@ from pathlib import Path
 import structlog
 
 from cognitora_server.domain.containers import GIB, Container, ContainerStatus, End, Reason
-from cognitora_server.domain.errors import DriverError
+from cognitora_server.domain.errors import DriverError, ResourcesUnavailable
 from cognitora_server.drivers.base import Driver
 
 from .activity import ActivityWatch
 from .lifecycle import Lifecycle, Workshop, destroy
-from .live import Live, LiveContainers
+from .limits import HostCapacity
+from .live import Live, LiveContainers, first_of
 from .metering import Metering, due, meter_of
+from .queue import Queue
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +40,8 @@ class Reconciler:
 
     def __init__(self, workshop: Workshop) -> None:
         self.live = LiveContainers()
+        self._host = HostCapacity(workshop.settings)
+        self.queue = Queue(self._host)
         self._shop = workshop
         self.metering = Metering(workshop.store, workshop.clock)
         self._activity = ActivityWatch(workshop.settings, workshop.clock)
@@ -55,11 +59,36 @@ class Reconciler:
         """Find again what an earlier server left, clear away what no container owns, begin to look regularly."""
         containers = await self._shop.store.containers.unfinished()
         await self._reject_lost_executions(containers)
+        started = await self._on_host()
         for container in containers:
-            self.take_up(container)
+            if container.status is not ContainerStatus.QUEUED or container.id in started:
+                self.queue.hold(container)
+        for container in containers:
+            self.take_up(await self._possible(container))
         await self.sweep()
         self._looked_at = time.monotonic()
         self._hold(asyncio.create_task(self._look_regularly()))
+
+    async def _on_host(self) -> set[str]:
+        """Return the ids of all sandboxes: their start is under way, even where that was not written any more."""
+        found: set[str] = set()
+        for driver in self._shop.drivers.all():
+            try:
+                found |= await driver.sandboxes()
+            except DriverError as error:
+                _log.warning("nothing could be found of %s isolation: %s", driver.isolation, error.message)
+        return found
+
+    async def _possible(self, container: Container) -> Container:
+        """Return the container, marked to end if it waits for more than this host gives any more."""
+        if container.status is not ContainerStatus.QUEUED or container.wanted_end is not None:
+            return container
+        try:
+            self._host.check(container.resources)
+        except ResourcesUnavailable as error:
+            end = End(ContainerStatus.FAILED, Reason.HOST, error.message)
+            return await self._shop.store.containers.change(container.id, wanted_end=end) or container
+        return container
 
     async def _reject_lost_executions(self, containers: Sequence[Container]) -> None:
         """End the executions that no container can tell about: it has ended, or had not started."""
@@ -89,15 +118,17 @@ class Reconciler:
             _log.exception("the meters could not be read for the last time; they go on from their last reading")
 
     def take_up(self, container: Container) -> None:
-        """Begin to take a container through its life."""
+        """Begin to take a container through its life, which may be to wait for room first."""
         live = Live(container, self._shop.store)
         self.live.add(live)
-        self._hold(asyncio.create_task(self._life_of(live)))
+        turn = live.end_wanted if live.end_wanted.is_set() else self.queue.join(container)
+        self._hold(asyncio.create_task(self._life_of(live, turn)))
 
-    async def _life_of(self, live: Live) -> None:
+    async def _life_of(self, live: Live, turn: asyncio.Event) -> None:
         # Not of the request that made it, which this outlives.
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(container_id=live.container.id)
+        await first_of(turn, live.end_wanted)
         while not live.ended.is_set():
             try:
                 await Lifecycle(live, self._shop).run()
@@ -105,6 +136,7 @@ class Reconciler:
                 _log.exception("its life was cut short here; it is taken up again")
                 await asyncio.sleep(_RETRY_SECONDS)
         self.live.remove(live.container.id)
+        self.queue.leave(live.container.id)
 
     def _hold(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)

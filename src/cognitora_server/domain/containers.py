@@ -181,7 +181,7 @@ class Container:
     What the user asked for: everything down to `created_at`. Desired: `wanted_end` (None means: shall run).
     Observed: `status` and what follows. Times are UTC. `prices` are those of the day it was accepted. `secrets` are the
     values that `environment` shows as SECRET_SHOWN; they are forgotten when it ends. `sequence` is the order in which
-    the store accepted it: clocks may stand still or go back.
+    the store accepted it: clocks may stand still or go back. `queue_position` is not stored: 1 is the next to start.
 
     `expires_at` is its one deadline. If the user named it (`expires_fixed`) it is that time of day. Else it is so many
     seconds of being held: it ends when its meter stands at `expires_held` microseconds (set when it starts, so waiting
@@ -225,6 +225,7 @@ class Container:
     active_at: datetime | None = None
     activity: Activity | None = None
     sequence: int = field(default=0, compare=False)
+    queue_position: int | None = None
     prices: Prices = field(default_factory=Prices)
     meter: Meter = field(default_factory=Meter)
     expires_held: int | None = None

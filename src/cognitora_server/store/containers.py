@@ -32,7 +32,8 @@ class ContainerStore:
 
         Return it with its sequence: the order in which containers are added is kept, whatever the clock says.
         """
-        values = container_values({field.name: getattr(container, field.name) for field in fields(container)})
+        names = [field.name for field in fields(container) if field.name in containers.c]
+        values = container_values({name: getattr(container, name) for name in names})
         statement = insert(containers).values(values | {"sequence": _NEXT}).returning(containers.c.sequence)
 
         def work(connection: Any) -> Container:

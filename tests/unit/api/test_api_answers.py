@@ -66,6 +66,7 @@ async def test_a_new_container(client: httpx.AsyncClient) -> None:
         "meteredSeconds": 360,
         "isolation": "gvisor",
         "progress": None,
+        "queuePosition": None,
         "exitCode": None,
         "reason": None,
         "errorMessage": None,

@@ -78,6 +78,9 @@ class ContainerOut(CamelAnswer):
     metered_seconds: Annotated[int, Field(description="Seconds to be paid for: each that has begun.")]
     isolation: Annotated[Isolation | None, Field(description="What really holds it; null before it starts.")]
     progress: Annotated[str | None, Field(description="What it is waiting for, before it runs.")]
+    queue_position: Annotated[
+        int | None, Field(description="Its place among those that wait for room (1: next); null if it does not wait.")
+    ]
     exit_code: int | None
     reason: Annotated[Reason | None, Field(description="Why it ended, for programs.")]
     error_message: Annotated[str | None, Field(description="Why it ended, and what to do, for people.")]
@@ -118,6 +121,7 @@ class ContainerOut(CamelAnswer):
             metered_seconds=container.meter.seconds,
             isolation=container.isolation,
             progress=container.progress,
+            queue_position=container.queue_position,
             exit_code=end.exit_code if end else None,
             reason=end.reason if end else None,
             error_message=end.message if end else None,
