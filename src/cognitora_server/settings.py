@@ -21,6 +21,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from .domain.accounts import AccountLimits
 from .domain.credits import Prices
 from .domain.errors import CognitoraError
 
@@ -185,6 +186,32 @@ class Settings(BaseSettings):
     price_memory_gib_hour: float = Field(0.5, ge=0, le=1e6, description="Credits for one GiB of memory for an hour.")
     price_storage_gib_hour: float = Field(0.01, ge=0, le=1e6, description="Credits for one GiB of storage for an hour.")
     price_gpu_hour: float = Field(100.0, ge=0, le=1e6, description="Credits for one GPU for an hour.")
+
+    account_budget_credits: float | None = Field(
+        None,
+        ge=0,
+        description="Credits that an account may spend in a calendar month (UTC); default: any. Accounts can have "
+        "limits of their own: 'cognitora accounts set'.",
+    )
+    account_max_containers: int | None = Field(
+        None, ge=0, description="Containers that an account may hold at once, waiting ones too; default: any number."
+    )
+    account_max_cpu_cores: float | None = Field(
+        None, ge=0, description="CPU cores that the containers of an account may have together; default: any number."
+    )
+    account_max_memory_mb: int | None = Field(
+        None, ge=0, description="Memory that the containers of an account may have together (MiB); default: any."
+    )
+
+    @property
+    def account_limits(self) -> AccountLimits:
+        """The limits of accounts that have none of their own."""
+        return AccountLimits(
+            self.account_budget_credits,
+            self.account_max_containers,
+            self.account_max_cpu_cores,
+            self.account_max_memory_mb,
+        )
 
     @property
     def prices(self) -> Prices:

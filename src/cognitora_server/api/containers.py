@@ -61,7 +61,7 @@ _ON_CONTAINERS = (
         body=ContainerCreate,
         bodies=examples.CREATE,
         links={name: {"container_id": "$response.body#/id"} for name in _ON_CONTAINERS},
-        refusals=(409, 422),
+        refusals=(402, 409, 422),
     ),
 )
 async def create_container(request: Request, account: Caller, api: Api) -> Response:

@@ -17,6 +17,11 @@ ANSWER_EXAMPLES: dict[str, tuple[int, dict[str, Any]]] = {}
 
 _REFUSALS: Mapping[int, tuple[str, str, str]] = {
     401: ("unauthorized", "No valid API key.", "No valid API key was given."),
+    402: (
+        "budget_exhausted",
+        "The account's budget for the month is used up.",
+        "The account 'default' has used up its budget of 100 credits for January 2026 (UTC). It renews on 2026-02-01.",
+    ),
     404: ("not_found", "There is no such resource in this account.", "There is no such resource in this account."),
     408: ("body_timeout", "The body came too slowly.", "The request's body came too slowly. Send it again."),
     409: ("conflict", "The state does not allow it.", "The resource is not in a state that allows this."),

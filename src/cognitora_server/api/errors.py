@@ -58,6 +58,8 @@ STATUS: Mapping[type[errors.CognitoraError], int] = {
     errors.Conflict: 409,
     errors.IdempotencyConflict: 409,
     errors.TooLarge: 413,
+    errors.BudgetExhausted: 402,
+    errors.AccountLimitReached: 429,
     errors.ResourcesUnavailable: 422,
     errors.IsolationUnavailable: 422,
     errors.NetworkingUnavailable: 422,

@@ -18,7 +18,7 @@ REPLAYED = "Idempotency-Replayed"
 MAX_KEY = 255
 
 #: These say 'not now': the next try with the key does the work.
-_NOT_KEPT = 429
+_NOT_KEPT = (402, 429)
 
 
 def idempotency_key(request: Request) -> str | None:
@@ -54,7 +54,7 @@ async def once(
         else:
             answer = await _answered(partial(again, claim.made), request_id)
             answer.headers[REPLAYED] = "true"
-        if answer.status_code < 500 and answer.status_code != _NOT_KEPT:
+        if answer.status_code < 500 and answer.status_code not in _NOT_KEPT:
             await answers.finish(account_id, key, answer.status_code, bytes(answer.body))
             return answer
     except BaseException:

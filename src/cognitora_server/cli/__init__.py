@@ -1,4 +1,4 @@
-"""The command line: `cognitora serve`, `doctor`, `keys`, `images`."""
+"""The command line: `cognitora serve`, `doctor`, `keys`, `accounts`, `images`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cognitora_server import __version__
 from cognitora_server.domain.errors import CognitoraError
 
-from . import audit, doctor, images, keys, serve
+from . import accounts, audit, doctor, images, keys, serve
 from .options import images_in_use, images_settings, remember_settings
 
 
@@ -31,6 +31,7 @@ app.command("serve")(serve.serve)
 app.command("doctor")(doctor.doctor)
 app.command("audit")(audit.audit)
 app.add_typer(keys.app, name="keys")
+app.add_typer(accounts.app, name="accounts")
 app.add_typer(_images_app(), name="images")
 
 

@@ -56,7 +56,9 @@ class Containers:
         ImageReference.parse(request.image)
         check_request(request, self._settings, self._host)
         self._drivers.choose(request.isolation)
-        container = await self._store.containers.add(self._new(account_id, request), idempotency_key)
+        container = await self._store.containers.add(
+            self._new(account_id, request), idempotency_key, self._settings.account_limits
+        )
         self._reconciler.take_up(container)
         return self._reconciler.queue.seen(container)
 

@@ -20,6 +20,7 @@ from cognitora_server.domain.errors import DriverError, ResourcesUnavailable
 from cognitora_server.drivers.base import Driver
 
 from .activity import ActivityWatch
+from .budgets import Budgets
 from .lifecycle import Lifecycle, Workshop, destroy
 from .limits import HostCapacity
 from .live import Live, LiveContainers, first_of
@@ -45,6 +46,7 @@ class Reconciler:
         self._shop = workshop
         self.metering = Metering(workshop.store, workshop.clock)
         self._activity = ActivityWatch(workshop.settings, workshop.clock)
+        self._budgets = Budgets(workshop.store, workshop.settings, workshop.clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._looked_at = time.monotonic()
 
@@ -174,6 +176,7 @@ class Reconciler:
             except Exception:
                 extra = {"container_id": live.container.id}
                 _log.exception("could not be looked at; the next look follows", extra=extra)
+        await self._budgets.enforce(self.live)
         await self.metering.tick_if_due(self.live)
         await self._keep_disk_reserve()
         self._looked_at = time.monotonic()

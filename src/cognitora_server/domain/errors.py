@@ -62,6 +62,18 @@ class ResourcesUnavailable(CognitoraError):
     code = "resources_unavailable"
 
 
+class BudgetExhausted(CognitoraError):
+    """The account's budget for this month is used up."""
+
+    code = "budget_exhausted"
+
+
+class AccountLimitReached(CognitoraError):
+    """The account holds as much as it may at once. Cancel a container, or wait until one ends."""
+
+    code = "account_limit"
+
+
 class IsolationUnavailable(CognitoraError):
     """This host cannot give the isolation asked for. 'cognitora doctor' says why and what mends it."""
 

@@ -7,10 +7,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, insert, select, update
 
+from cognitora_server.domain.accounts import AccountLimits
+from cognitora_server.domain.budgets import admit
 from cognitora_server.domain.containers import Container, ContainerFilter, ContainerStatus
 from cognitora_server.domain.executions import Execution
 from cognitora_server.domain.pages import Listing, Page
 
+from .accounts import standing
 from .database import Database
 from .executions import execution_insert
 from .idempotency import made_by
@@ -27,16 +30,25 @@ class ContainerStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, container: Container, idempotency_key: str | None = None) -> Container:
-        """Remember a new container, and in the same transaction that the key's request made it.
+    async def add(
+        self,
+        container: Container,
+        idempotency_key: str | None = None,
+        defaults: AccountLimits = AccountLimits(),  # noqa: B008 - frozen
+    ) -> Container:
+        """Remember a new container if its account may hold it, and in the same transaction that the key's request
+        made it. `defaults` are the limits of accounts that have none of their own.
 
         Return it with its sequence: the order in which containers are added is kept, whatever the clock says.
+        Raises BudgetExhausted, AccountLimitReached, ResourcesUnavailable.
         """
         names = [field.name for field in fields(container) if field.name in containers.c]
         values = container_values({name: getattr(container, name) for name in names})
         statement = insert(containers).values(values | {"sequence": _NEXT}).returning(containers.c.sequence)
 
         def work(connection: Any) -> Container:
+            stands = standing(connection, container.account_id, defaults, container.created_at)
+            admit(stands, container.resources, container.prices)
             sequence = connection.execute(statement).scalar_one()
             if idempotency_key is not None:
                 connection.execute(made_by(container.account_id, idempotency_key, container.id))

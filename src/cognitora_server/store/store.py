@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from .accounts import AccountStore
 from .audit import AuditStore
 from .containers import ContainerStore
 from .database import Database
@@ -27,6 +28,7 @@ class Store:
         self.keys = KeyStore(self._database)
         self.idempotency = IdempotencyStore(self._database)
         self.usage = UsageStore(self._database)
+        self.accounts = AccountStore(self._database)
 
     def close(self) -> None:
         """Finish what is waiting and close. Idempotent."""

@@ -63,12 +63,6 @@ class UsageStore:
         """
         return await self._database.read(lambda c: _sums(c, account_id, wanted, page))
 
-    async def spent(self, account_id: str, first: date, last: date) -> int:
-        """Return what an account was charged on these days, in millionths of a credit."""
-        where = _within(account_id, first, last)
-        statement = select(func.coalesce(func.sum(usage.c.micro), 0)).where(where)
-        return int(await self._database.read(lambda c: c.execute(statement).scalar_one()))
-
 
 def _open(connection: Any, ids: Collection[str]) -> list[Container]:
     statement = select(containers).where(containers.c.id.in_(ids), containers.c.status.in_(_OPEN))

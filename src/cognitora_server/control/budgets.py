@@ -1,0 +1,60 @@
+"""Ends the containers of an account before they cost more than its budget for the month."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cognitora_server.domain.budgets import Month, budget_sentence
+from cognitora_server.domain.clock import MICROSECONDS, Clock, Steady
+from cognitora_server.domain.containers import ContainerStatus, End, Reason
+from cognitora_server.domain.credits import micro_credits
+from cognitora_server.domain.metering import Meter, bill
+from cognitora_server.settings import Settings
+from cognitora_server.store import Store
+
+from .live import Live
+from .metering import MARGIN_SECONDS, meter_of
+
+_MARGIN = round(MARGIN_SECONDS * MICROSECONDS)
+
+
+class Budgets:
+    """Looks after the budgets of accounts whose containers have not ended."""
+
+    def __init__(self, store: Store, settings: Settings, clock: Clock) -> None:
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+
+    async def enforce(self, lives: Iterable[Live]) -> None:
+        """End all containers of the accounts whose budget will be used up before the next look at them."""
+        by_account: dict[str, list[Live]] = {}
+        for live in lives:
+            by_account.setdefault(live.container.account_id, []).append(live)
+        if not by_account:
+            return
+        month = Month.of(self._clock.now())
+        # The meters in memory go with the ledger as it was just read: nothing may be awaited between.
+        budgets = await self._store.accounts.budgets(by_account, self._settings.account_limits, month)
+        used_up = [
+            (account, budget)
+            for account, budget, spent in budgets
+            if spent + self._soon(by_account[account.id]) > micro_credits(budget)
+        ]
+        for account, budget in used_up:
+            end = End(ContainerStatus.TERMINATED, Reason.BUDGET, budget_sentence(account, budget, month))
+            for live in by_account[account.id]:
+                await live.want_end(end)
+
+    def _soon(self, lives: Iterable[Live]) -> int:
+        """Return what is not in the ledger yet and will be in a moment, in millionths of a credit."""
+        now = self._clock.steady()
+        soon = Steady(now.boot, now.microseconds + _MARGIN)
+        return sum(_unwritten(live, soon) for live in lives)
+
+
+def _unwritten(live: Live, soon: Steady) -> int:
+    container = live.container
+    if container.started_at is None:
+        return bill(container, Meter(_MARGIN))  # it may start at any moment
+    return bill(container, meter_of(live, soon)) - bill(container, container.meter)
