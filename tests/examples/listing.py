@@ -12,6 +12,8 @@ TYPESCRIPT = "TypeScript client"
 
 PUBLISHED = (NETWORKING, PORTS)
 
+TAKEN_APART = "As printed, bash takes the code inside apart at its single quotes."
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
@@ -48,7 +50,7 @@ LIST = (
         NETWORKING,
     ),
     Listed("Option 1: Timeout in Seconds", "javascript", (TYPESCRIPT,)),
-    Listed("Option 2: Exact Expiration Time", "javascript", (TYPESCRIPT,)),
+    Listed("Option 2: Exact Expiration Time", "javascript", (TYPESCRIPT,), "The instant that it names has passed."),
     Listed("Option 3: Default (Recommended for Development)", "javascript", (TYPESCRIPT,)),
     Listed("Secure Container Execution (Default)", "python"),
     Listed("Network-Enabled Container Execution", "python", (NETWORKING,)),
@@ -93,13 +95,13 @@ LIST = (
     Listed("Web Server Example (2)", "json", PUBLISHED, "The answer to the example before."),
     Listed("Web Server Example (3)", "bash", PUBLISHED),
     Listed("Web Server Example (4)", "json", PUBLISHED, "The answer to the example before."),
-    Listed("Python Flask API Server", "bash", PUBLISHED),
-    Listed("Node.js Express API", "bash", PUBLISHED),
+    Listed("Python Flask API Server", "bash", PUBLISHED, TAKEN_APART),
+    Listed("Node.js Express API", "bash", PUBLISHED, TAKEN_APART),
     Listed("Jupyter Notebook Development Environment", "bash", PUBLISHED),
     Listed("PostgreSQL Database", "bash", PUBLISHED),
     Listed("Redis Cache Server", "bash", PUBLISHED),
     Listed("JavaScript SDK with Port Mapping", "javascript", (TYPESCRIPT, *PUBLISHED)),
-    Listed("Multi-Service Architecture", "bash", PUBLISHED),
+    Listed("Multi-Service Architecture", "bash", PUBLISHED, TAKEN_APART),
 )
 
 

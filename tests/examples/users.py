@@ -34,14 +34,18 @@ class User:
     key: str
 
     def shell(self, script: str, container: str = "") -> dict[str, Any]:
+        """Run a curl example with bash; return the answer, which must not be an error."""
+        answer = self.answer(script, container)
+        assert "error" not in answer, answer
+        return answer
+
+    def answer(self, script: str, container: str = "") -> dict[str, Any]:
         """Run a curl example with bash; return what it printed."""
         environment = {**os.environ, "API_URL": self.base_url}
         text = self._filled_in(script, IN_TEXT, container)
         done = subprocess.run(["bash", "-c", text], env=environment, capture_output=True, text=True, timeout=100)
         assert done.returncode == 0, done.stderr
-        answer = dict(json.loads(done.stdout))
-        assert "error" not in answer, answer
-        return answer
+        return dict(json.loads(done.stdout))
 
     def request(self, example: Example, container: str = "", execution: str = "") -> httpx.Response:
         """Send a request that the documentation prints as it goes over the wire."""
