@@ -42,6 +42,7 @@ from .inputs import (
     ContainerUpdateRequest,
     FileUpload,
     PersistentContainerRequest,
+    Secret,
 )
 from .models import (
     CancelResult,
@@ -103,6 +104,7 @@ __all__ = [
     "RateLimitError",
     "Record",
     "RunResult",
+    "Secret",
     "ServerError",
     "ServiceUnavailableError",
     "WaitTimeoutError",

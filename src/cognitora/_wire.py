@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from .inputs import FileUpload
+from .inputs import FileUpload, Secret
 from .records import Page
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ def path(*parts: str) -> str:
 
 
 def given(**fields: Any) -> dict[str, Any]:
-    """Return what is not None, times and files in the wire's form."""
+    """Return what is not None, in the wire's form."""
     return {name: _plain(value) for name, value in fields.items() if value is not None}
 
 
@@ -67,6 +67,10 @@ def lifetime_seconds(timeout_seconds: int | None, expires_at: str | datetime | N
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return {"value": value.value, "secret": True}
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
     if not isinstance(value, datetime):
         return value
     if value.tzinfo is None:

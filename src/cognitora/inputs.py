@@ -6,11 +6,22 @@ A request object holds the arguments of one call: `create_container(**dataclasse
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
 Isolation = Literal["auto", "microvm", "gvisor", "container"]
+
+
+@dataclass(frozen=True)
+class Secret:
+    """The value of a variable that is given to the processes and never shown again: `{"TOKEN": Secret("…")}`."""
+
+    value: str = field(repr=False)
+
+
+Environment = Mapping[str, str | Secret]
 
 
 @dataclass

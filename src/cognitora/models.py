@@ -61,11 +61,16 @@ class Execution(Record):
     max_cost_credits: float
     created_at: datetime
     actual_cost_credits: float | None
+    metered_seconds: int
+    budget_warning: str | None
+    budget_warned_at: datetime | None
     started_at: datetime | None
     completed_at: datetime | None
     updated_at: datetime
     expires_at: datetime
     timeout_seconds: int
+    idle_timeout_seconds: int | None
+    last_activity_at: datetime | None
     runtime_seconds: float
     persistent: bool
     container_type: str
@@ -147,12 +152,13 @@ class ContainerExecResponse(Record):
 
 @record
 class ContainerUpdateResponse(Record):
-    """A container's new deadline."""
+    """A container's new limits in time."""
 
     id: str
     status: str
     expires_at: datetime
     timeout_seconds: int
+    idle_timeout_seconds: int | None
     updated_at: datetime
 
 

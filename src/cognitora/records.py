@@ -12,7 +12,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache, partial
 from types import UnionType
-from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, Union, get_args, get_origin, get_type_hints, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    SupportsIndex,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+)
 
 T = TypeVar("T")
 
@@ -30,6 +41,9 @@ def record(cls: type[T]) -> type[T]:
 
 class Record(dict[str, Any]):
     """A JSON object. A declared field that the server did not send reads as None."""
+
+    if TYPE_CHECKING:  # so that type checkers allow asdict and fields
+        __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def __init__(self, fields: Mapping[str, Any] | None = None, /, **more: Any) -> None:
         super().__init__()

@@ -7,33 +7,27 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
-from typing import BinaryIO
 
 from .. import _wire
 from .._waiting import sleep
 from ..errors import WaitTimeoutError
-from ..inputs import Isolation
+from ..inputs import Environment, Isolation
 from ..models import (
     CancelResult,
-    ContainerExecResponse,
-    ContainerExecution,
     ContainerLogs,
     ContainerUpdateResponse,
     CostEstimate,
     Execution,
-    FileWritten,
     PersistentContainer,
     RunResult,
 )
 from ..records import Page
-from .base import BaseClient
-from .upload import Upload
+from .executions import Executions
 
 _FIRST_POLL_SECONDS = 0.1
 
 
-class Containers(BaseClient):
+class Containers(Executions):
     """Everything about containers.
 
     Every call raises CognitoraError: AuthenticationError for a wrong key, NotFoundError for an id that the account does
@@ -48,7 +42,7 @@ class Containers(BaseClient):
         max_cost_credits: float | None = None,
         command: Sequence[str] | None = None,
         persistent: bool = False,
-        environment: Mapping[str, str] | None = None,
+        environment: Environment | None = None,
         timeout_seconds: int | None = None,
         expires_at: str | datetime | None = None,
         storage_gb: int | None = None,
@@ -71,11 +65,11 @@ class Containers(BaseClient):
         command: the program and its arguments, in place of the image's own.
         persistent: whether it outlives its command, for `execute_in_container`.
         timeout_seconds, expires_at: its lifetime in seconds (default 300, persistent 86400) or its end.
-        environment: variables, beside the image's own.
+        environment: variables, beside the image's own; a `Secret` is never shown again.
         networking, port_mapping: access to outside, and `{"container_port": 80}` to publish. Default: none.
         isolation: how it is separated from the host; the strongest that there is by default.
         name, metadata: your own words, to find it again.
-        idle_timeout_seconds: it is ended once it has been idle for so long.
+        idle_timeout_seconds: it is ended after so long without activity inside.
         idempotency_key: the same key and arguments give the same container for 24 hours.
         """
         if max_cost_credits is None:
@@ -114,7 +108,7 @@ class Containers(BaseClient):
         command: Sequence[str] | None = None,
         timeout_seconds: int | None = None,
         expires_at: str | datetime | None = None,
-        environment: Mapping[str, str] | None = None,
+        environment: Environment | None = None,
         storage_gb: int | None = None,
         gpu_count: int = 0,
         networking: bool | None = None,
@@ -169,10 +163,20 @@ class Containers(BaseClient):
         return Execution(_wire.own(self._transport.get(_wire.path("containers", container_id))))
 
     def update_container(
-        self, container_id: str, timeout_seconds: int | None = None, expires_at: str | datetime | None = None
+        self,
+        container_id: str,
+        timeout_seconds: int | None = None,
+        expires_at: str | datetime | None = None,
+        *,
+        idle_timeout_seconds: int | None = None,
     ) -> ContainerUpdateResponse:
-        """Give a container a new deadline: seconds from now, or an instant. ConflictError if it has ended."""
-        body = _wire.given(timeoutSeconds=timeout_seconds, expiresAt=expires_at)
+        """Give a container a new deadline, in seconds from now or as an instant, or a new idle timeout.
+
+        ConflictError if it has ended.
+        """
+        body = _wire.given(
+            timeoutSeconds=timeout_seconds, expiresAt=expires_at, idleTimeoutSeconds=idle_timeout_seconds
+        )
         answer = self._transport.patch(_wire.path("containers", container_id), body)
         return ContainerUpdateResponse(_wire.own(answer))
 
@@ -183,63 +187,6 @@ class Containers(BaseClient):
     def get_container_logs(self, container_id: str) -> ContainerLogs:
         """Return what a container's own command has written so far; it is text, also as `.logs`."""
         return ContainerLogs((self._transport.get(_wire.path("containers", container_id, "logs")))["logs"])
-
-    def execute_in_container(
-        self,
-        container_id: str,
-        command: Sequence[str],
-        files: _wire.Files | None = None,
-        timeout_seconds: int | None = None,
-        working_directory: str | None = None,
-        environment: Mapping[str, str] | None = None,
-        *,
-        idempotency_key: str | None = None,
-    ) -> ContainerExecResponse:
-        """Write files, run a command in a container and return its result, however long it takes.
-
-        A container that still starts is waited for. An exit code other than 0 is a result, not an error; so is a
-        timeout (`timeout_seconds`, default 3600), with exit code 124. ConflictError if the container has ended.
-        """
-        body = _wire.given(
-            command=command,
-            files=_wire.file_list(files),
-            timeoutSeconds=timeout_seconds,
-            workingDirectory=working_directory,
-            environment=environment,
-        )
-        path = _wire.path("containers", container_id, "exec")
-        return ContainerExecResponse(_wire.own(self._transport.post(path, body, idempotency_key, patient=True)))
-
-    def upload_files(self, container_id: str, files: _wire.Files) -> ContainerExecResponse:
-        """Write files into a container; relative names land in the image's working directory. See `write_file` too."""
-        return self.execute_in_container(container_id, ["echo", "Files uploaded successfully"], files)
-
-    def write_file(self, container_id: str, path: str, content: bytes | str | Path | BinaryIO) -> FileWritten:
-        """Write one file of any size into a container: bytes, text, a local file (`Path`) or an open binary file.
-
-        It is written whole or not at all; missing folders are made.
-        """
-        to = _wire.path("containers", container_id, "files")
-        return FileWritten(self._transport.put(to, {"path": path}, Upload(content)))
-
-    def get_container_executions(
-        self, container_id: str, limit: int = 50, offset: int = 0, status: str | None = None
-    ) -> Page[ContainerExecution]:
-        """Return a page of the commands that ran in a container, newest first."""
-        query = _wire.given(limit=limit, offset=offset, status=status)
-        answer = self._transport.get(_wire.path("containers", container_id, "executions"), query)
-        return _wire.page(ContainerExecution, answer)
-
-    def list_all_container_executions(
-        self, limit: int = 50, offset: int = 0, status: str | None = None, *, language: str | None = None
-    ) -> Page[ContainerExecution]:
-        """Return a page of the commands that ran in any of the account's containers, newest first."""
-        query = _wire.given(limit=limit, offset=offset, status=status, language=language)
-        return _wire.page(ContainerExecution, self._transport.get(_wire.path("containers", "executions"), query))
-
-    def get_container_execution(self, execution_id: str) -> ContainerExecution:
-        """Return one execution, with what it has written so far."""
-        return ContainerExecution(self._transport.get(_wire.path("containers", "executions", execution_id)))
 
     def estimate_cost(
         self,
@@ -287,7 +234,7 @@ class Containers(BaseClient):
         cpu_cores: float,
         memory_mb: int,
         max_cost_credits: float | None = None,
-        environment: Mapping[str, str] | None = None,
+        environment: Environment | None = None,
         timeout_seconds: int | None = None,
         storage_gb: int | None = None,
         gpu_count: int = 0,
