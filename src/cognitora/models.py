@@ -79,6 +79,7 @@ class Execution(Record):
     port_mapping: PortMapping | None
     isolation: str | None
     progress: str | None
+    queue_position: int | None
     exit_code: int | None
     reason: str | None
     error_message: str | None
