@@ -32,6 +32,7 @@ from cognitora_server.control.isolation import Drivers
 from cognitora_server.control.lifecycle import Workshop
 from cognitora_server.control.processes import ExecutionRunner
 from cognitora_server.control.reconciler import Reconciler
+from cognitora_server.control.usage import UsageReports
 from cognitora_server.domain.clock import SystemClock
 from cognitora_server.domain.errors import CognitoraError
 from cognitora_server.drivers.base import Driver
@@ -130,6 +131,7 @@ async def _services(settings: Settings, store: Store, host: Host, drivers: Drive
         files=Files(store, reconciler, settings, clock),
         keys=store.keys,
         audit=audit,
+        usage=UsageReports(store, reconciler, settings, clock),
         idempotency=Idempotency(store, clock),
         health=Health(store, drivers, reconciler),
         settings=settings,

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from .. import __version__
 from ..domain.errors import CognitoraError
-from . import audit, containers, estimates, executions, files, service
+from . import audit, containers, estimates, executions, files, service, usage
 from .bodies import Bodies, RefusedBody, on_refused_body
 from .errors import on_error, on_http_error
 from .methods import HeadAsGet
@@ -42,7 +42,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.bodies = Bodies(services.settings.max_body_bytes, services.settings.max_inflight_body_bytes)
     app.state.rate_limits = RateLimits(services.settings)
     # Executions first: `/containers/executions` is not a container's id.
-    for router in (executions.router, containers.router, files.router, estimates.router, audit.router):
+    for router in (executions.router, containers.router, files.router, estimates.router, audit.router, usage.router):
         app.include_router(router, prefix=BASE_PATH)
     app.include_router(service.router)
     service.serve_docs(app)

@@ -188,6 +188,34 @@ AUDIT_ENTRY: Mapping[str, Any] = {
 
 AUDIT_LIST: Mapping[str, Any] = {"entries": [AUDIT_ENTRY], "total": 1, "limit": 50, "offset": 0}
 
+USAGE: Mapping[str, Any] = {
+    "from": "2026-01-01",
+    "to": "2026-01-31",
+    "groupBy": "day",
+    "items": [
+        {"day": "2026-01-31", "containerId": None, "image": None, "containers": 2, "seconds": 7200, "credits": 12.4}
+    ],
+    "seconds": 7200,
+    "credits": 12.4,
+    "total": 1,
+    "limit": 50,
+    "offset": 0,
+    "account": {
+        "name": "default",
+        "month": "2026-01",
+        "budgetCredits": 100,
+        "spentCredits": 12.4,
+        "remainingCredits": 87.6,
+        "renewsOn": "2026-02-01",
+        "maxContainers": 10,
+        "maxCpuCores": None,
+        "maxMemoryMb": 32768,
+        "heldContainers": 1,
+        "heldCpuCores": 2,
+        "heldMemoryMb": 4096,
+    },
+}
+
 ABOUT: Mapping[str, Any] = {
     "name": "Cognitora",
     "version": "0.1.0",

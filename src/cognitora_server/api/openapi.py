@@ -27,6 +27,7 @@ TAGS = [
     {"name": "containers", "description": "The sealed computers."},
     {"name": "executions", "description": "Commands run in them."},
     {"name": "files", "description": "Files in them."},
+    {"name": "usage", "description": "What they did cost, and what the account may spend and hold."},
     {"name": "audit", "description": "Who did what."},
     {"name": "estimate", "description": "What they would cost."},
     {"name": "server", "description": "The server itself; no key is needed."},

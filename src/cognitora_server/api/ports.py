@@ -16,6 +16,7 @@ from ..domain.containers import Container, ContainerChange, ContainerFilter, Con
 from ..domain.credits import Cost
 from ..domain.executions import Execution, ExecutionFilter, ExecutionRequest
 from ..domain.pages import Listing, Page
+from ..domain.usage import UsageFilter, UsageReport
 from ..settings import Settings
 
 
@@ -159,6 +160,14 @@ class Audit(Protocol):
         ...
 
 
+class Usage(Protocol):
+    """The verb of usage."""
+
+    async def report(self, account_id: str, wanted: UsageFilter, page: Page) -> UsageReport:
+        """Return what the account has used until this moment, and how it stands."""
+        ...
+
+
 class Health(Protocol):
     """Whether the server can do its work."""
 
@@ -178,5 +187,6 @@ class Services:
     idempotency: Idempotency
     health: Health
     audit: Audit
+    usage: Usage
     settings: Settings
     clock: Clock

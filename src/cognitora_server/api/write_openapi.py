@@ -18,7 +18,7 @@ def document_text() -> str:
     # A document needs routes, and no one to serve them.
     nobody = cast(Any, None)
     services = Services(
-        nobody, nobody, nobody, nobody, nobody, nobody, nobody, Settings.model_construct(), SystemClock()
+        nobody, nobody, nobody, nobody, nobody, nobody, nobody, nobody, Settings.model_construct(), SystemClock()
     )
     return json.dumps(create_app(services).openapi(), indent=1, ensure_ascii=False) + "\n"
 

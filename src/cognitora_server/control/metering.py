@@ -42,10 +42,16 @@ class Metering:
     async def tick(self, lives: Iterable[Live]) -> None:
         """Read all meters and charge what they add, in one transaction."""
         steady = self._clock.steady()
-        held = {live.container.id: live for live in lives if live.sandbox is not None}
-        for container in await self._store.usage.tick(held.keys(), steady, self._clock.now()) if held else ():
-            held[container.id].container = container
+        await self.read(lives)
         self._ticked = steady
+
+    async def read(self, lives: Iterable[Live]) -> None:
+        """Read the meters of these containers and charge what they add."""
+        held = {live.container.id: live for live in lives if live.sandbox is not None}
+        if not held:
+            return
+        for container in await self._store.usage.tick(held.keys(), self._clock.steady(), self._clock.now()):
+            held[container.id].container = container
 
     async def stop(self, live: Live, **changes: Any) -> None:
         """Stop a container's meter and change its record. Time in which it was not known to be held is not charged."""

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
+from .budgets import Standing
+from .pages import Listing
+
 
 class UsageGroup(StrEnum):
     """What usage is summed up by."""
@@ -33,3 +36,12 @@ class UsageSum:
     containers: int
     seconds: int
     micro: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReport:
+    """One page of sums, the whole of what they are a page of, and how the account stands now."""
+
+    sums: Listing[UsageSum]
+    whole: UsageSum
+    standing: Standing

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cognitora_server.api import Services
-from cognitora_server.domain.accounts import Account, Authenticated
+from cognitora_server.domain.accounts import Account, AccountLimits, Authenticated
 from cognitora_server.domain.audit import AuditEntry, AuditFilter
+from cognitora_server.domain.budgets import Month, Standing
 from cognitora_server.domain.clock import ManualClock
 from cognitora_server.domain.containers import (
     Container,
@@ -30,6 +31,7 @@ from cognitora_server.domain.executions import Execution, ExecutionFilter, Execu
 from cognitora_server.domain.ids import CONTAINER, EXECUTION, new_id
 from cognitora_server.domain.metering import Meter
 from cognitora_server.domain.pages import Listing, Page
+from cognitora_server.domain.usage import UsageFilter, UsageGroup, UsageReport, UsageSum
 from cognitora_server.settings import Settings
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
@@ -228,6 +230,22 @@ class FakeFiles:
 
 
 @dataclass
+class FakeUsage:
+    """Two hours of one container, whatever is asked."""
+
+    asked: list[tuple[str, UsageFilter, Page]] = field(default_factory=list)
+    limits: AccountLimits = field(default_factory=lambda: AccountLimits(100.0, 10, None, 32768))
+
+    async def report(self, account_id: str, wanted: UsageFilter, page: Page) -> UsageReport:
+        self.asked.append((account_id, wanted, page))
+        key = {UsageGroup.DAY: "2026-01-31", UsageGroup.CONTAINER: "cnt_1", UsageGroup.IMAGE: "python:3.11"}
+        image = None if wanted.group is UsageGroup.DAY else "python:3.11"
+        one = UsageSum(key[wanted.group], image, 2, 7200, 12_400_000)
+        standing = Standing(Account("acc_1", "one", NOW), self.limits, Month.of(NOW), 1, 2.5, 4096, 12_400_000)
+        return UsageReport(Listing((one,), 1), UsageSum("", None, 2, 7200, 12_400_000), standing)
+
+
+@dataclass
 class Fakes:
     """All of them together."""
 
@@ -237,6 +255,7 @@ class Fakes:
     idempotency: FakeIdempotency
     health: FakeHealth
     audit: FakeAudit = field(default_factory=FakeAudit)
+    usage: FakeUsage = field(default_factory=FakeUsage)
     files: FakeFiles = field(default_factory=FakeFiles)
 
     def services(self, **settings: Any) -> Services:
@@ -249,6 +268,7 @@ class Fakes:
             self.idempotency,
             self.health,
             self.audit,
+            self.usage,
             chosen,
             self.clock,
         )

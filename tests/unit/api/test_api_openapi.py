@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from cognitora_server.api import audit, containers, create_app, estimates, executions, files, service
+from cognitora_server.api import audit, containers, create_app, estimates, executions, files, service, usage
 from cognitora_server.api.app import BASE_PATH
 from cognitora_server.api.write_openapi import document_text
 
@@ -44,7 +44,7 @@ def test_every_route_is_in_it(fakes: Fakes) -> None:
 
 def routes_of(app: FastAPI) -> Iterator[tuple[str, str]]:
     for prefix, module in (
-        *((BASE_PATH, noun) for noun in (audit, containers, estimates, executions, files)),
+        *((BASE_PATH, noun) for noun in (audit, containers, estimates, executions, files, usage)),
         ("", service),
     ):
         for route in module.router.routes:
