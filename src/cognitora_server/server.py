@@ -30,6 +30,7 @@ from cognitora_server.control.health import Health
 from cognitora_server.control.idempotency import Idempotency
 from cognitora_server.control.isolation import Drivers
 from cognitora_server.control.lifecycle import Workshop
+from cognitora_server.control.metrics import Metrics
 from cognitora_server.control.processes import ExecutionRunner
 from cognitora_server.control.reconciler import Reconciler
 from cognitora_server.control.usage import UsageReports
@@ -115,14 +116,21 @@ async def running_services(settings: Settings, host: Host | None = None) -> Asyn
 
 
 async def _services(settings: Settings, store: Store, host: Host, drivers: Drivers, stack: AsyncExitStack) -> Services:
-    clock = SystemClock()
+    clock, metrics = SystemClock(), Metrics()
     audit = AuditLog(store, clock)
     audit.start()
     stack.push_async_callback(audit.stop)
-    runner = ExecutionRunner(store, clock)
+    runner = ExecutionRunner(store, clock, metrics)
     starts = asyncio.Semaphore(settings.concurrent_starts)
-    workshop = Workshop(store, host.images, drivers, runner, settings, clock, starts)
+    workshop = Workshop(store, host.images, drivers, runner, settings, clock, starts, metrics)
     reconciler = Reconciler(workshop)
+    metrics.watch(
+        lambda: [live.container for live in reconciler.live], lambda: store.database.waiting, settings.data_dir
+    )
+    metrics.audit(lambda: audit.lost)
+    store.database.on_done = metrics.stored
+    host.images.watch_pulls(metrics.pulled)
+    stack.callback(asyncio.create_task(metrics.measure_lag()).cancel)
     await reconciler.start()
     stack.push_async_callback(reconciler.stop)
     return Services(
@@ -132,6 +140,7 @@ async def _services(settings: Settings, store: Store, host: Host, drivers: Drive
         keys=store.keys,
         audit=audit,
         usage=UsageReports(store, reconciler, settings, clock),
+        metrics=metrics,
         idempotency=Idempotency(store, clock),
         health=Health(store, drivers, reconciler),
         settings=settings,

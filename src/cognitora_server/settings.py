@@ -73,6 +73,11 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field(
         "text", description="How it logs: lines for people, or one JSON object a line for programs."
     )
+    metrics_token: str | None = Field(
+        None,
+        min_length=16,
+        description="GET /metrics wants 'Authorization: Bearer TOKEN'; without a token it answers this host only.",
+    )
     rate_limit_per_minute: int = Field(
         6_000,
         ge=0,

@@ -14,6 +14,7 @@ from . import audit, containers, estimates, executions, files, service, usage
 from .bodies import Bodies, RefusedBody, on_refused_body
 from .errors import on_error, on_http_error
 from .methods import HeadAsGet
+from .metrics import serve_metrics
 from .middleware import RequestContext
 from .openapi import document
 from .ports import Services
@@ -46,6 +47,7 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(router, prefix=BASE_PATH)
     app.include_router(service.router)
     service.serve_docs(app)
+    serve_metrics(app)
     app.add_middleware(RequestContext)
     # Outside, because it hands on another scope: what the router writes into that is read by the other.
     app.add_middleware(HeadAsGet)

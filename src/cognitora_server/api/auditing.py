@@ -44,6 +44,7 @@ def begin_audit(request: Request, record: RequestRecord, services: Services) -> 
         request_id=record.request_id,
         remote_address=record.remote_address,
         container_id=container_of(request.scope),
+        details=record.details,  # filled in meanwhile
     )
     services.audit.begin(record.audit)
 

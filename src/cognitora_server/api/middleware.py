@@ -74,6 +74,7 @@ class RequestContext:
     def _done(self, scope: Scope, record: RequestRecord, status: int, seconds: float) -> None:
         finish_audit(scope, record, status)
         route = route_of(scope)
+        scope["app"].state.services.metrics.answered(scope["method"], route, status, seconds)
         level = logging.DEBUG if route in _QUIET else logging.INFO
         if access.isEnabledFor(level):
             fields = {

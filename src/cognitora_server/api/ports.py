@@ -176,6 +176,18 @@ class Health(Protocol):
         ...
 
 
+class Metrics(Protocol):
+    """What happens, in numbers."""
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count an answer. `route` is a template, never an address."""
+        ...
+
+    def exposition(self) -> bytes:
+        """Return everything in Prometheus' text format."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything the API stands on. The composition root fills it in."""
@@ -188,5 +200,6 @@ class Services:
     health: Health
     audit: Audit
     usage: Usage
+    metrics: Metrics
     settings: Settings
     clock: Clock

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
 from cognitora_server.domain.clock import MICROSECONDS, Clock
 from cognitora_server.domain.containers import Container, ContainerStatus, End, Reason
+from cognitora_server.domain.credits import MICRO
 from cognitora_server.domain.errors import CognitoraError, DriverError, GuestError, IsolationUnavailable, SandboxGone
 from cognitora_server.domain.executions import Execution, ExecutionStatus
 from cognitora_server.domain.ids import EXECUTION, new_id
 from cognitora_server.domain.images import Image, ImageError, ImageReference
-from cognitora_server.domain.metering import Meter
+from cognitora_server.domain.metering import Meter, bill
 from cognitora_server.drivers.base import Driver, Sandbox, SandboxExit, SandboxSpec
 from cognitora_server.guest import GuestClient, ProcessSpec
 from cognitora_server.settings import Settings
@@ -24,6 +26,7 @@ from cognitora_server.store import Store
 from .isolation import Drivers
 from .live import Live, ProcessDefaults
 from .metering import Metering
+from .metrics import Metrics
 from .output import OutputCollector, head_and_tail
 from .processes import ExecutionRunner, out_of_memory
 
@@ -64,6 +67,7 @@ class Workshop:
     settings: Settings
     clock: Clock
     starts: asyncio.Semaphore
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 class Lifecycle:
@@ -120,6 +124,7 @@ class Lifecycle:
 
     async def _start(self) -> asyncio.Task[Execution] | None:
         live = self._live
+        self._shop.metrics.queued((self._shop.clock.now() - live.container.created_at).total_seconds())
         # Written while the sandbox boots: nothing waits for this but what is written next.
         marked = asyncio.create_task(live.change(status=ContainerStatus.STARTING, updated_at=self._shop.clock.now()))
         image = await self._shop.images.ensure(ImageReference.parse(live.container.image), self._report)
@@ -132,6 +137,7 @@ class Lifecycle:
             )
         driver = self._shop.drivers.choose(live.container.isolation_requested)
         live.driver = driver
+        begun = time.monotonic()
         async with self._shop.starts:
             spec = SandboxSpec(live.container.id, image, live.container.resources, live.container.networking)
             live.process_defaults = ProcessDefaults.of(image)
@@ -139,6 +145,7 @@ class Lifecycle:
         await marked
         main = self._main_execution(command) if command else None
         await self._mark_running(image, driver, main)
+        self._shop.metrics.started(driver.isolation, time.monotonic() - begun)
         live.ready.set()
         return self._run_main(main) if main else None
 
@@ -312,8 +319,10 @@ class Lifecycle:
     async def _publish(self, end: End) -> None:
         now = self._shop.clock.now()
         await self._live.change(status=end.status, end=end, completed_at=now, updated_at=now, progress=None)
+        container = self._live.container
+        self._shop.metrics.ended(container, end, bill(container, container.meter) / MICRO)
         self._live.ended.set()
-        extra = {"account_id": self._live.container.account_id, "status": end.status, "reason": end.reason}
+        extra = {"account_id": container.account_id, "status": end.status, "reason": end.reason}
         _log.info("ended: %s", end.message or end.reason, extra=extra)
 
 

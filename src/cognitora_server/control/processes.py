@@ -17,6 +17,7 @@ from cognitora_server.guest import Exit, Frame, GuestClient, Process, ProcessSpe
 from cognitora_server.store import Store
 
 from .live import Live
+from .metrics import Metrics
 from .output import OutputCollector
 
 _log = logging.getLogger(__name__)
@@ -46,8 +47,9 @@ _ENDED_STATUS = {
 class ExecutionRunner:
     """Follows executions to their end. The record is final when a verb returns, whatever happened."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, metrics: Metrics | None = None) -> None:
         self._store = store
+        self._metrics = metrics or Metrics()
         self._clock = clock
 
     async def run(self, live: Live, execution: Execution, spec: ProcessSpec, output: OutputCollector) -> Execution:
@@ -138,6 +140,8 @@ class ExecutionRunner:
             started_at=execution.started_at or now,
             completed_at=now,
         )
+        if changed is not None:
+            self._metrics.executed(changed, changed.runtime_seconds(now))
         return changed or execution
 
 

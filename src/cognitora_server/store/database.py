@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -29,6 +30,7 @@ class _Work:
     function: Callable[[Connection], Any]
     writes: bool
     future: Future[Any]
+    asked: float = field(default_factory=time.perf_counter)
 
 
 class Database:
@@ -37,6 +39,8 @@ class Database:
     def __init__(self, url: str, *, checkpoints: bool = True) -> None:
         """Open `url`. Only the server checkpoints; other processes pass `checkpoints=False`."""
         self.url = url
+        #: Told of each piece of work, on the database's thread: whether it writes, and the seconds it took in all.
+        self.on_done: Callable[[bool, float], None] = lambda writes, seconds: None
         self._engine = _create_engine(url, checkpoints)
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="store", daemon=True)
@@ -55,6 +59,11 @@ class Database:
         self._queue.put(_Work(function, writes, future))
         # Shielded: a caller that goes away does not undo what it asked for.
         return cast(Result, await asyncio.shield(asyncio.wrap_future(future)))
+
+    @property
+    def waiting(self) -> int:
+        """How many pieces of work wait."""
+        return self._queue.qsize()
 
     def close(self) -> None:
         """Finish what is waiting, then close. Idempotent."""
@@ -86,7 +95,9 @@ class Database:
                     outcomes = [_do(connection, work) for work in group]
         except BaseException as error:  # the commit itself failed: nobody's work was kept
             outcomes = [(work, None, error) for work in group]
+        done = time.perf_counter()
         for work, value, problem in outcomes:
+            self.on_done(work.writes, done - work.asked)
             if problem is not None:
                 work.future.set_exception(problem)
             else:

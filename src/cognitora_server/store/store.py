@@ -21,18 +21,18 @@ class Store:
     def __init__(self, url: str, *, checkpoints: bool = True) -> None:
         """Open the database at `url`, bringing its schema up to date. Only the server checkpoints."""
         upgrade(url)
-        self._database = Database(url, checkpoints=checkpoints)
-        self.containers = ContainerStore(self._database)
-        self.executions = ExecutionStore(self._database)
-        self.audit = AuditStore(self._database)
-        self.keys = KeyStore(self._database)
-        self.idempotency = IdempotencyStore(self._database)
-        self.usage = UsageStore(self._database)
-        self.accounts = AccountStore(self._database)
+        self.database = Database(url, checkpoints=checkpoints)
+        self.containers = ContainerStore(self.database)
+        self.executions = ExecutionStore(self.database)
+        self.audit = AuditStore(self.database)
+        self.keys = KeyStore(self.database)
+        self.idempotency = IdempotencyStore(self.database)
+        self.usage = UsageStore(self.database)
+        self.accounts = AccountStore(self.database)
 
     def close(self) -> None:
         """Finish what is waiting and close. Idempotent."""
-        self._database.close()
+        self.database.close()
 
     def __enter__(self) -> Store:
         return self

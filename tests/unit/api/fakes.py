@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cognitora_server.api import Services
+from cognitora_server.control.metrics import Metrics
 from cognitora_server.domain.accounts import Account, AccountLimits, Authenticated
 from cognitora_server.domain.audit import AuditEntry, AuditFilter
 from cognitora_server.domain.budgets import Month, Standing
@@ -254,6 +255,7 @@ class Fakes:
     executions: FakeExecutions
     idempotency: FakeIdempotency
     health: FakeHealth
+    metrics: Metrics = field(default_factory=Metrics)
     audit: FakeAudit = field(default_factory=FakeAudit)
     usage: FakeUsage = field(default_factory=FakeUsage)
     files: FakeFiles = field(default_factory=FakeFiles)
@@ -269,6 +271,7 @@ class Fakes:
             self.health,
             self.audit,
             self.usage,
+            self.metrics,
             chosen,
             self.clock,
         )

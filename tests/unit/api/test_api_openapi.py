@@ -52,7 +52,7 @@ def routes_of(app: FastAPI) -> Iterator[tuple[str, str]]:
             for method in route.methods or ():
                 yield method, prefix + route.path
     for route in app.routes:
-        if isinstance(route, APIRoute) and route.path != "/docs":
+        if isinstance(route, APIRoute) and route.path not in ("/docs", "/metrics"):
             for method in route.methods or ():
                 yield method, route.path
 

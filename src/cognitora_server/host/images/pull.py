@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 
@@ -28,6 +29,8 @@ class Puller:
         self._pulls: dict[str, _SharedPull] = {}
         self._leftover_blobs: set[str] = set()
         self._cleaning = asyncio.Lock()
+        #: Told of each pull that has ended: whether it succeeded, and the seconds it took.
+        self.on_end: Callable[[bool, float], None] = lambda succeeded, seconds: None
 
     async def pull(self, reference: ImageReference, on_progress: ProgressListener | None = None) -> None:
         """Pull, or join the pull that is under way. When the last who waits is cancelled, the pull ends."""
@@ -41,12 +44,16 @@ class Puller:
 
     async def _pull(self, reference: ImageReference, shared: _SharedPull) -> None:
         storage = await self._catalog.storage()
+        begun = time.monotonic()
         try:
             async with self._cleaning:
                 pass  # What is just being removed must not be built upon.
             await self._run(reference, storage, shared)
-        except BaseException:
+            self.on_end(True, time.monotonic() - begun)
+        except BaseException as error:
             self._leftover_blobs |= shared.blobs
+            if isinstance(error, Exception):
+                self.on_end(False, time.monotonic() - begun)
             raise
         finally:
             del self._pulls[str(reference)]

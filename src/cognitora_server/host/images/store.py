@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,10 @@ class ImageStore:
         self._podman = Podman(settings)
         self._catalog = Catalog(self._podman)
         self._puller = Puller(settings, self._podman, self._catalog)
+
+    def watch_pulls(self, on_end: Callable[[bool, float], None]) -> None:
+        """Have `on_end` told of each pull: whether it succeeded, and the seconds it took."""
+        self._puller.on_end = on_end
 
     async def start(self) -> None:
         """Clean up after a process that was killed, and read the list of images once. Idempotent."""
