@@ -13,7 +13,7 @@ from .errors import ConfigurationError
 
 DEFAULT_BASE_URL = "http://127.0.0.1:8080"
 DEFAULT_TIMEOUT_SECONDS = 30.0
-DEFAULT_RETRIES = 3
+DEFAULT_RETRIES = 5
 
 _NO_KEY = (
     "There is no API key. Pass api_key=… or set COGNITORA_API_KEY. On the server's machine 'cognitora keys create "

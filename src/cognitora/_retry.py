@@ -1,6 +1,7 @@
 """What is tried again, and when.
 
 Only what cannot be done twice by that: GET, PUT, PATCH and DELETE, and each POST under an Idempotency-Key of its own.
+The pauses add up to what a server needs to start again.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ Files = Sequence[FileUpload | Mapping[str, str]]
 ONE_SHOT_SECONDS = 300
 PERSISTENT_SECONDS = 86_400
 
+MAX_KEY = 255
+
 #: A budget that the client works out covers this much more than the lifetime, so that the lifetime ends it first.
 BUDGET_MARGIN_SECONDS = 60
 
@@ -34,6 +37,15 @@ def path(*parts: str) -> str:
 def given(**fields: Any) -> dict[str, Any]:
     """Return what is not None, in the wire's form."""
     return {name: _plain(value) for name, value in fields.items() if value is not None}
+
+
+def key(given: str | None) -> str:
+    """Return the caller's idempotency key, or a new one. Raises ValueError for one that no server takes."""
+    if given is None:
+        return uuid.uuid4().hex
+    if not 1 <= len(given) <= MAX_KEY or not (given.isascii() and given.isprintable()):
+        raise ValueError(f"idempotency_key must be 1 to {MAX_KEY} printable ASCII characters.")
+    return given
 
 
 def file_list(files: Files | None) -> list[dict[str, Any]] | None:

@@ -37,6 +37,12 @@ class FileUpload:
     content: str
     encoding: str = "string"
 
+    def __post_init__(self) -> None:
+        if isinstance(self.content, bytes):
+            raise TypeError(
+                "The content is bytes, which JSON has no form for: use FileUpload.from_bytes(name, content)."
+            )
+
     @classmethod
     def from_bytes(cls, name: str, content: bytes) -> Self:
         """Return the upload of these bytes."""

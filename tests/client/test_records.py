@@ -6,8 +6,9 @@ import copy
 import dataclasses
 import json
 import pickle
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, assert_type
 
 import pytest
 
@@ -118,4 +119,20 @@ def test_the_published_clients_requests_are_arguments() -> None:
     assert dataclasses.asdict(cognitora.ContainerExecRequest(["true"], [upload]))["files"] == [
         dataclasses.asdict(upload)
     ]
+    with pytest.raises(TypeError, match="from_bytes"):
+        cognitora.FileUpload("name", b"content")  # type: ignore[arg-type]
     assert dataclasses.asdict(cognitora.ContainerUpdateRequest(5)) == {"timeout_seconds": 5, "expires_at": None}
+
+
+def test_types_are_known_to_type_checkers() -> None:
+    container = cognitora.Execution(CONTAINER)
+    assert_type(container.created_at, datetime)
+    assert_type(container.completed_at, datetime | None)
+    assert_type(container.resources.memory_mb, int)
+    assert_type(cognitora.Page([container], 1, 1, 0)[0], cognitora.Execution)
+    assert_type(cognitora.CostEstimate(examples.ESTIMATE).breakdown.cpu, float)
+    assert_type(cognitora.ContainerLogs("text").logs, str)
+    run: Callable[..., cognitora.RunResult] = cognitora.Containers.run_and_wait
+    run_async: Callable[..., Coroutine[Any, Any, cognitora.RunResult]] = cognitora.AsyncContainers.run_and_wait
+    assert callable(run)
+    assert callable(run_async)

@@ -55,6 +55,19 @@ def test_each_post_has_a_key_of_its_own(containers: Any, flaky: FlakyServer) -> 
     assert keys[2] == "mine"
 
 
+def test_an_estimate_needs_no_key(containers: Any, flaky: FlakyServer) -> None:
+    flaky.script = [DROP, Answer(body=b'{"estimated_credits": 1.5}')]
+    assert containers.estimate_cost(1, 512).estimated_credits == 1.5
+    assert ["Idempotency-Key" in one.headers for one in flaky.seen] == [False, False]
+
+
+@pytest.mark.parametrize("key", ["", "k" * 256, "clé", "a\nb"])
+def test_a_key_that_no_server_takes(containers: Any, flaky: FlakyServer, key: str) -> None:
+    with pytest.raises(ValueError, match="idempotency_key must be 1 to 255 printable ASCII characters"):
+        containers.execute_in_container("cnt_1", ["true"], idempotency_key=key)
+    assert flaky.seen == []
+
+
 @pytest.mark.parametrize("status", [400, 401, 402, 404, 409, 413, 418, 422, 500, 502, 504])
 def test_what_would_come_again_is_not_sent_again(containers: Any, flaky: FlakyServer, status: int) -> None:
     flaky.script = [error(status)]

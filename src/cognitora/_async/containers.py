@@ -96,7 +96,8 @@ class AsyncContainers(AsyncExecutions):
             metadata=metadata,
             idleTimeoutSeconds=idle_timeout_seconds,
         )
-        return Execution(_wire.own(await self._transport.post(_wire.path("containers"), body, idempotency_key)))
+        key = _wire.key(idempotency_key)
+        return Execution(_wire.own(await self._transport.post(_wire.path("containers"), body, key)))
 
     async def create_persistent_container(
         self,

@@ -41,7 +41,8 @@ class AsyncExecutions(AsyncBaseClient):
             environment=environment,
         )
         path = _wire.path("containers", container_id, "exec")
-        return ContainerExecResponse(_wire.own(await self._transport.post(path, body, idempotency_key, patient=True)))
+        answer = await self._transport.post(path, body, _wire.key(idempotency_key), patient=True)
+        return ContainerExecResponse(_wire.own(answer))
 
     async def upload_files(self, container_id: str, files: _wire.Files) -> ContainerExecResponse:
         """Write files into a container; relative names land in the image's working directory. See `write_file` too."""

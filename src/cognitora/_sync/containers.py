@@ -97,7 +97,8 @@ class Containers(Executions):
             metadata=metadata,
             idleTimeoutSeconds=idle_timeout_seconds,
         )
-        return Execution(_wire.own(self._transport.post(_wire.path("containers"), body, idempotency_key)))
+        key = _wire.key(idempotency_key)
+        return Execution(_wire.own(self._transport.post(_wire.path("containers"), body, key)))
 
     def create_persistent_container(
         self,

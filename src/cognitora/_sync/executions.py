@@ -42,7 +42,8 @@ class Executions(BaseClient):
             environment=environment,
         )
         path = _wire.path("containers", container_id, "exec")
-        return ContainerExecResponse(_wire.own(self._transport.post(path, body, idempotency_key, patient=True)))
+        answer = self._transport.post(path, body, _wire.key(idempotency_key), patient=True)
+        return ContainerExecResponse(_wire.own(answer))
 
     def upload_files(self, container_id: str, files: _wire.Files) -> ContainerExecResponse:
         """Write files into a container; relative names land in the image's working directory. See `write_file` too."""

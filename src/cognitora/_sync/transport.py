@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,11 +55,11 @@ class Transport:
     def post(
         self, path: str, body: Mapping[str, Any], idempotency_key: str | None = None, patient: bool = False
     ) -> dict[str, Any]:
-        """Return the answer to a POST, which is done once however often it is sent.
+        """Return the answer to a POST, which is done once however often it is sent under its key.
 
-        A `patient` one is waited for as long as it takes.
+        Without a key it must be one that changes nothing. A `patient` one is waited for as long as it takes.
         """
-        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         timeout = self._patient() if patient else self.config.timeout
         request = self._http.build_request("POST", path, json=body, headers=headers, timeout=timeout)
         return self._answer(request, patient=patient)
