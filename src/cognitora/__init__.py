@@ -45,6 +45,7 @@ from .inputs import (
     Secret,
 )
 from .models import (
+    AccountStanding,
     CancelResult,
     ContainerExecResponse,
     ContainerExecution,
@@ -59,6 +60,8 @@ from .models import (
     PersistentContainer,
     PortMapping,
     RunResult,
+    Usage,
+    UsageSum,
 )
 from .records import Page, Record
 
@@ -66,6 +69,7 @@ __all__ = [
     "APIConnectionError",
     "APIError",
     "APITimeoutError",
+    "AccountStanding",
     "AsyncBaseClient",
     "AsyncCodeInterpreter",
     "AsyncContainers",
@@ -107,6 +111,8 @@ __all__ = [
     "Secret",
     "ServerError",
     "ServiceUnavailableError",
+    "Usage",
+    "UsageSum",
     "WaitTimeoutError",
     "__version__",
 ]

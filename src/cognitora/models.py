@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Self, SupportsIndex
 
-from .records import Record, record
+from .records import Page, Record, record
 
 #: The states in which a container (or, in lower case, an execution) has ended.
 FINAL = frozenset({"COMPLETED", "FAILED", "CANCELLED", "TERMINATED", "TIMEOUT"})
@@ -224,3 +224,50 @@ class RunResult(Record):
 
     execution: Execution
     logs: ContainerLogs
+
+
+@record
+class UsageSum(Record):
+    """What was used on one day (`day`), by one container (`container_id`) or with one image (`image`).
+
+    `containers` is how many; `seconds` are those that were paid for.
+    """
+
+    day: date | None
+    container_id: str | None
+    image: str | None
+    containers: int
+    seconds: int
+    credits: float
+
+
+@record
+class AccountStanding(Record):
+    """How the account stands this month: its budget, its limits (None is none), and what it holds now."""
+
+    name: str
+    month: str
+    budget_credits: float | None
+    spent_credits: float
+    remaining_credits: float | None
+    renews_on: date
+    max_containers: int | None
+    max_cpu_cores: float | None
+    max_memory_mb: int | None
+    held_containers: int
+    held_cpu_cores: float
+    held_memory_mb: int
+
+
+class Usage(Page[UsageSum]):
+    """One page of usage; `seconds` and `credits` are of all pages, and `account` is how the account stands."""
+
+    names = (*Page.names, "items", "seconds", "credits", "account")
+
+    def __init__(self, answer: Mapping[str, Any]) -> None:
+        sums = [UsageSum(item) for item in answer["items"]]
+        super().__init__(sums, answer["total"], answer["limit"], answer["offset"])
+        self.items = sums
+        self.seconds: int = answer["seconds"]
+        self.credits: float = answer["credits"]
+        self.account = AccountStanding(answer["account"])

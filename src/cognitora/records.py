@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache, lru_cache, partial
 from types import UnionType
 from typing import (
@@ -85,6 +85,9 @@ class Record(dict[str, Any]):
 class Page(list[T]):
     """One page of a list: a list, also with `total` (on all pages), `limit` and `offset`."""
 
+    #: What is also read by key.
+    names: ClassVar[tuple[str, ...]] = ("total", "limit", "offset")
+
     def __init__(self, items: Iterable[T], total: int, limit: int, offset: int) -> None:
         super().__init__(items)
         self.total = total
@@ -108,7 +111,7 @@ class Page(list[T]):
             return super().__getitem__(key)
         if key in ("executions", "data"):
             return self.executions
-        if key in ("total", "limit", "offset"):
+        if key in self.names:
             return getattr(self, key)
         raise KeyError(key)
 
@@ -128,8 +131,8 @@ def _same(value: Any) -> Any:
 _AS_IT_IS = _Kind(_same, _same)
 
 
-def _instant(value: Any) -> Any:
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
+def _moment(kind: type[date], value: Any) -> Any:
+    return kind.fromisoformat(value) if isinstance(value, str) else value
 
 
 def _nested(kind: type[Record], value: Any) -> Any:
@@ -144,8 +147,8 @@ def _kinds(cls: type[Record]) -> Mapping[str, _Kind]:
 def _kind(hint: Any) -> _Kind:
     options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     for option in options:
-        if option is datetime:
-            return _Kind(_same, _instant)
+        if option in (date, datetime):
+            return _Kind(_same, partial(_moment, option))
         if isinstance(option, type) and issubclass(option, Record):
             return _Kind(partial(_nested, option), _same)
     return _AS_IT_IS

@@ -17,7 +17,7 @@ def examples(page: str) -> list[str]:
 
 
 def test_there_are_examples() -> None:
-    assert len(examples("docs/python-client.md")) == 5
+    assert len(examples("docs/python-client.md")) == 6
 
 
 @pytest.mark.parametrize(

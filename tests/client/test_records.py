@@ -46,6 +46,8 @@ def test_every_field_of_the_wire_is_declared() -> None:
         (cognitora.CancelResult, examples.CANCELLED),
         (cognitora.FileWritten, examples.FILE_WRITTEN),
         (cognitora.CostEstimate, examples.ESTIMATE),
+        (cognitora.UsageSum, examples.USAGE["items"][0]),
+        (cognitora.AccountStanding, examples.USAGE["account"]),
     ):
         declared = {field.name for field in dataclasses.fields(kind)}
         assert declared == set(kind(wire)), "declare it in src/cognitora/models.py"

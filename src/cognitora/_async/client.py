@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
+from typing import Literal
+
+from .. import _wire
 from .._config import DEFAULT_RETRIES
 from ..code_interpreter import AsyncCodeInterpreter
+from ..models import Usage
 from .base import AsyncBaseClient
 from .containers import AsyncContainers
 from .transport import AsyncTransport
@@ -27,3 +32,18 @@ class CognitoraAsync(AsyncBaseClient):
         super().__init__(api_key, base_url, timeout, max_retries=max_retries, transport=transport)
         self.containers = AsyncContainers(transport=self._transport)
         self.code_interpreter = AsyncCodeInterpreter()
+
+    async def get_usage(
+        self,
+        first: date | str | None = None,
+        last: date | str | None = None,
+        group_by: Literal["day", "container", "image"] = "day",
+        limit: int = 50,
+        offset: int = 0,
+    ) -> Usage:
+        """Return what the account used from the day `first` (default: the month's) to `last` (today), both included.
+
+        It is summed up by day, container or image. Days are in UTC. Raises CognitoraError.
+        """
+        query = _wire.given(to=last, groupBy=group_by, limit=limit, offset=offset) | _wire.given(**{"from": first})
+        return Usage(await self._transport.get(_wire.path("usage"), query))
