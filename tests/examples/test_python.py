@@ -154,14 +154,15 @@ def test_resource_limits(user: User, api: Api, client: Cognitora) -> None:
 
 
 async def test_real_time_status_monitoring(user: User, api: Api) -> None:
-    # Three seconds long, of which the example sees the beginning, and five seconds later that it is over.
+    # The example looks at once, while it runs, and five seconds later, when it is over.
     container = api.create(command=["sh", "-c", "echo as printed; sleep 3"], persistent=False)["id"]
     api.until(container, "RUNNING")
     async with CognitoraAsync(api_key=user.key, base_url=user.base_url) as client:
         ran = await user.python_async(example("Real-time Status Monitoring"), container, client=client, asyncio=asyncio)
     ended = api.container(container)
-    assert ran.lines == [
-        f"Container {container}: RUNNING",
+    # A machine that is slow may look later, or more often.
+    assert set(ran.lines[:-6]) <= {f"Container {container}: RUNNING"}
+    assert ran.lines[-6:] == [
         f"Container {container}: COMPLETED",
         "Final status: COMPLETED",
         f"Total cost: {ended['actualCostCredits']} credits",
