@@ -41,13 +41,16 @@ def test_what_is_done_with_keys_is_in_the_audit_log(tmp_path: Path) -> None:
     secret = cognitora("keys", "create", "--data-dir", tmp_path, "[/odd] name").stdout.strip()
     cognitora("keys", "create", "--data-dir", tmp_path, "another", "--account", "other")
     cognitora("keys", "revoke", "--data-dir", tmp_path, "[/odd] name")
+    cognitora("accounts", "set", "--data-dir", tmp_path, "default", "--max-containers", "3")
     shown = cognitora("audit", "--data-dir", tmp_path, "--account", "default", "--json")
     entries = [json.loads(line) for line in shown.stdout.splitlines()]
     assert [(entry["action"], entry["key_name"], entry["actor"]) for entry in entries] == [
         ("key.create", "[/odd] name", "cli"),
         ("key.revoke", "[/odd] name", "cli"),
+        ("account.limits", None, "cli"),
     ]
-    assert entries[0]["details"]["user"]
+    assert all(entry["details"]["user"] for entry in entries)
+    assert entries[2]["details"]["max_containers"] == "3"
     table = cognitora("audit", "--data-dir", tmp_path).stdout
     assert ("key.revoke" in table, "[/odd] name" in table, "another" in table) == (True, True, True)
     assert not cognitora("audit", "--data-dir", tmp_path, "--since", "2999-01-01", "--json").stdout

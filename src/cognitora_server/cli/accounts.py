@@ -16,7 +16,7 @@ from rich.table import Table
 
 from cognitora_server.domain.accounts import Account, AccountLimits
 
-from .options import DataDir, SettingsFile, settings_of, store_of
+from .options import DataDir, SettingsFile, done_here, settings_of, store_of
 
 app = typer.Typer(
     help="List accounts, and set what they may spend in a month and hold at once. Changes count at once, also for a "
@@ -66,6 +66,8 @@ def set_limits(
     settings = settings_of(data_dir, settings_file)
     with store_of(settings) as store:
         account = asyncio.run(store.accounts.set_limits(name, changes, forget))
+        details = {limit: text for limit, (text, _) in named.items()}
+        asyncio.run(store.audit.add([done_here("account.limits", account.id, **details)]))
     _show([_plain(account, settings.account_limits)], False)
 
 

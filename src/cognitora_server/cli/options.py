@@ -12,6 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
+from cognitora_server.domain.audit import Actor, AuditEntry
+from cognitora_server.domain.clock import SystemClock
+from cognitora_server.domain.ids import AUDIT, new_id
 from cognitora_server.host.images import ImageSettings
 from cognitora_server.server import image_settings
 from cognitora_server.settings import DEFAULT_DATA_DIR, DEFAULT_SETTINGS_FILE, Settings, load_settings
@@ -48,6 +51,12 @@ def operator() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return str(os.getuid())
+
+
+def done_here(action: str, account_id: str, **details: str) -> AuditEntry:
+    """Return the audit entry of what the operator does now."""
+    details = {"user": operator(), **details}
+    return AuditEntry(new_id(AUDIT), SystemClock().now(), Actor.CLI, action, account_id, details=details)
 
 
 _chosen: ContextVar[Settings | None] = ContextVar("chosen", default=None)
