@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cognitora_server.host.images.podman import default_run_root
 from cognitora_server.host.mounts import unmount_below
 from tests.examples.registries import fill, registries_conf
 from tests.examples.users import User
@@ -41,6 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Iter
         running.wait_until_clean()
     unmount_below(place)
     shutil.rmtree(place / "storage")
+    shutil.rmtree(default_run_root(place / "storage"))
 
 
 @pytest.fixture(scope="session")

@@ -85,11 +85,12 @@ class Podman:
         root = self._settings.storage_root
         if root is None:
             return []
-        run_root = self._settings.run_root or _default_run_root(root)
+        run_root = self._settings.run_root or default_run_root(root)
         return ["--root", str(root), "--runroot", str(run_root)]
 
 
-def _default_run_root(storage_root: Path) -> Path:
+def default_run_root(storage_root: Path) -> Path:
+    """Where a storage keeps its locks and mounts when the settings do not say."""
     # podman refuses a run root of more than 50 characters, so it cannot lie in the storage itself.
     return Path("/run/cognitora") / hashlib.sha256(os.fsencode(storage_root)).hexdigest()[:16]
 
