@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -178,9 +178,10 @@ def test_lives() -> None:
         settings=settings(
             derandomize=not LIVES,
             database=None,
-            max_examples=LIVES or 15,
+            max_examples=LIVES or 40,
             stateful_step_count=25,
             deadline=None,
+            phases=[Phase.generate],  # a failure can take half a minute to show: no time to make it smaller
             suppress_health_check=list(HealthCheck),
         ),
     )
