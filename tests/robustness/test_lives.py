@@ -32,13 +32,13 @@ from .world import World
 
 LIVES = int(os.environ.get("ROBUSTNESS_LIVES", "0"))
 
-IMAGES = st.sampled_from(["localhost/silent", "localhost/host", "localhost/missing", "Not An Image"])
+IMAGES = st.sampled_from(["localhost/silent"] * 3 + ["localhost/host"] * 3 + ["localhost/missing", "Not An Image"])
 COMMANDS = st.sampled_from([None, ("true",), ("sh", "-c", "exit 3"), ("sleep", "600"), ("no-such-program",)])
-SECONDS = st.sampled_from([None, 1, 60, 3600, 1 << 40])
-CREDITS = st.sampled_from([0.0001, 0.01, 1.0, 1e300])
+SECONDS = st.sampled_from([None, 1, 60, 60, 3600, 3600, 1 << 40])
+CREDITS = st.sampled_from([0.0001, 0.05, 100.0, 100.0, 1e300])
 #: Which container, counted from the newest: what is drawn must not depend on what time has made of them.
 WHICH = st.integers(0, 9)
-PASSING = st.sampled_from([0.4, 5, 61, 301, 3601, 86_500])
+PASSING = st.sampled_from([0.4, 5, 31, 61, 61, 301, 3601, 86_500])
 
 
 class Lives(RuleBasedStateMachine):
@@ -68,6 +68,12 @@ class Lives(RuleBasedStateMachine):
     # Rules
 
     @rule(
+        timeout_seconds=st.sampled_from([60, 3600]), expires_in=st.sampled_from([None, 30, 600]), settled=st.booleans()
+    )
+    def create_a_usual_one(self, timeout_seconds: int, expires_in: int | None, settled: bool) -> None:
+        self._create("localhost/silent", expires_in, settled, persistent=True, timeout_seconds=timeout_seconds)
+
+    @rule(
         image=IMAGES,
         command=COMMANDS,
         persistent=st.booleans(),
@@ -78,6 +84,9 @@ class Lives(RuleBasedStateMachine):
         settled=st.booleans(),
     )
     def create(self, image: str, expires_in: int | None, settled: bool, **fields: Any) -> None:
+        self._create(image, expires_in, settled, **fields)
+
+    def _create(self, image: str, expires_in: int | None, settled: bool, **fields: Any) -> None:
         if expires_in is not None:
             fields["expires_at"] = self.world.clock.now() + timedelta(seconds=expires_in)
         self.run(self.world.create(image, **fields))
@@ -178,8 +187,8 @@ def test_lives() -> None:
         settings=settings(
             derandomize=not LIVES,
             database=None,
-            max_examples=LIVES or 40,
-            stateful_step_count=25,
+            max_examples=LIVES or 60,
+            stateful_step_count=30,
             deadline=None,
             phases=[Phase.generate],  # a failure can take half a minute to show: no time to make it smaller
             suppress_health_check=list(HealthCheck),

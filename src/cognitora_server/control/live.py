@@ -68,8 +68,8 @@ class Live:
         return changed is not None
 
     async def want_end(self, end: End) -> None:
-        """Write down that the container shall end, and see to it. The first such wish counts."""
-        if self._wish is None:
+        """Write down that the container shall end, and see to it. The first such wish counts, and none once it ends."""
+        if self._wish is None and self.end is None:
             self._wish = end
             try:
                 await self.change(wanted_end=end)
