@@ -22,6 +22,8 @@ _BEYOND_THE_DOCUMENT = (
     "is not valid base64",
     "needs networking: true",
     "is in the past",
+    "is before from",
+    "could not be written",  # the container's own file system decides
     "s ahead: the most is",
 )
 

@@ -35,7 +35,7 @@ LIVES = int(os.environ.get("ROBUSTNESS_LIVES", "0"))
 IMAGES = st.sampled_from(["localhost/silent"] * 3 + ["localhost/host"] * 3 + ["localhost/missing", "Not An Image"])
 COMMANDS = st.sampled_from([None, ("true",), ("sh", "-c", "exit 3"), ("sleep", "600"), ("no-such-program",)])
 SECONDS = st.sampled_from([None, 1, 60, 60, 3600, 3600, 1 << 40])
-CREDITS = st.sampled_from([0.0001, 0.05, 100.0, 100.0, 1e300])
+CREDITS = st.sampled_from([0.0001, 0.05, 100.0, 100.0, 1e308])
 #: Which container, counted from the newest: what is drawn must not depend on what time has made of them.
 WHICH = st.integers(0, 9)
 PASSING = st.sampled_from([0.4, 5, 31, 61, 61, 301, 3601, 86_500])

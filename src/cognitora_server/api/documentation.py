@@ -44,8 +44,8 @@ KEY_PARAMETER = {
 
 _CONTENT = {
     "requestBody": {
-        "required": True,
-        "description": "The file's content.",
+        "required": False,
+        "description": "The file's content; without it, the file is empty.",
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }

@@ -22,7 +22,7 @@ _TICK = 10 * MICROSECONDS
 #: Containers are looked at twice a second: ending this much earlier keeps the bill below the limit.
 MARGIN_SECONDS = 1.0
 #: A container that has used this share of its maxCostCredits is warned about.
-_WARNING_SHARE = 0.8
+_WARNING_PERCENT = 80
 
 
 class Metering:
@@ -66,7 +66,7 @@ class Metering:
         limit = micro_credits(container.max_cost_credits)
         if container.budget_warned_at is not None or container.started_at is None:
             return
-        if bill(container, meter_of(live, self._clock.steady())) < limit * _WARNING_SHARE:
+        if bill(container, meter_of(live, self._clock.steady())) * 100 < limit * _WARNING_PERCENT:
             return
         await live.change(budget_warned_at=self._clock.now())
         extra = {"container_id": container.id}

@@ -122,6 +122,7 @@ WRONG_CREATES: list[tuple[dict[str, Any], str, str]] = [
     ({"gpuCount": -1}, "gpuCount", "must be at least 0"),
     ({"maxCostCredits": 0}, "maxCostCredits", "must be more than 0"),
     ({"maxCostCredits": -1}, "maxCostCredits", "must be more than 0"),
+    ({"maxCostCredits": 1.1e12}, "maxCostCredits", "must be at most 1000000000000"),
     ({"command": []}, "command", "must have at least 1 item"),
     ({"command": "ls -l"}, "command", '["sh", "-c", "…"]'),
     ({"command": [""]}, "command", "must start with the name of a program"),

@@ -37,6 +37,7 @@ from .listing import PageQuery, choice
 from .processes import Command, Environment, secrets, shown
 
 MAX_NAME = 128
+MAX_CREDITS = 1e12
 MAX_METADATA = 50
 MAX_METADATA_VALUE = 512
 
@@ -108,7 +109,8 @@ class ContainerCreate(WireRequest):
     cpu_cores: CpuCores
     memory_mb: MemoryMb
     max_cost_credits: Annotated[
-        Number, Field(gt=0, description="The container is ended before it costs more than this.")
+        Number,
+        Field(gt=0, le=MAX_CREDITS, description="The container is ended before it costs more than this."),
     ]
     command: Annotated[
         Command | None,
