@@ -26,6 +26,7 @@ from cognitora_server.domain.containers import (
 from cognitora_server.domain.executions import ExecutionRequest
 from cognitora_server.domain.images import Image, ImageConfig, ImageNotFound, ImageReference
 from cognitora_server.domain.pages import Page
+from cognitora_server.drivers.base import Driver
 from cognitora_server.drivers.fake import FakeDriver
 from cognitora_server.drivers.oci import agent_binary
 from cognitora_server.host.images import PullProgress
@@ -113,11 +114,11 @@ Start = Callable[..., Awaitable[Control]]
 
 
 @asynccontextmanager
-async def starting(folder: Path) -> AsyncIterator[Start]:
+async def starting(folder: Path, driver: Driver | None = None) -> AsyncIterator[Start]:
     """Start a control plane on a folder; starting it again is a restart. All is removed at the end."""
     clock = ManualClock()
     opened: list[Control] = []
-    driver = FakeDriver(folder / "sandboxes", agent_binary())
+    driver = driver or FakeDriver(folder / "sandboxes", agent_binary())
 
     async def begin(**changes: Any) -> Control:
         if opened:
