@@ -9,10 +9,11 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from tests.controls import Control, Start, until
 
+from cognitora_server.control.usage import UsageReports
 from cognitora_server.domain.containers import Container, ContainerChange, ContainerStatus, Reason, Resources
 from cognitora_server.domain.errors import AccountLimitReached, BudgetExhausted, CognitoraError, ResourcesUnavailable
 from cognitora_server.domain.pages import Page
-from cognitora_server.domain.usage import UsageFilter
+from cognitora_server.domain.usage import UsageFilter, UsageGroup
 
 #: 2 + 0.125 / 2 + 0.01 credits an hour.
 SMALL = Resources(cpu_cores=1, memory_mb=128, storage_gb=1)
@@ -232,3 +233,21 @@ async def test_waiting_containers_of_an_account_end_with_its_budget(start: Start
         end = (await control.ended(container)).end
         assert end is not None
         assert end.reason is Reason.BUDGET
+
+
+async def test_usage_is_told_until_this_moment(start: Start) -> None:
+    control = await start(account_budget_credits=10.0, account_max_containers=5)
+    control.clock.jump((datetime(2026, 3, 10, 23, 59, 50, tzinfo=UTC) - control.clock.now()).total_seconds())
+    container = await a_running(control)
+    reports = UsageReports(control.store, control.reconciler, control.reconciler._shop.settings, control.clock)
+    control.clock.advance(30.5)
+    days = await reports.report(control.account, UsageFilter(date(2026, 3, 1), date(2026, 3, 31)), Page())
+    assert [(item.key, item.seconds) for item in days.sums.items] == [("2026-03-10", 10), ("2026-03-11", 21)]
+    assert days.whole.micro == days.standing.spent == round(HOUR_CREDITS * 31 / 3600 * 1_000_000)
+    assert days.standing.remaining == 10_000_000 - days.standing.spent
+    assert (days.standing.containers, days.standing.cpu_cores, days.standing.memory_mb) == (1, 1, 128)
+    await control.containers.cancel(control.account, container.id)
+    wanted = UsageFilter(date(2026, 3, 11), date(2026, 3, 11), UsageGroup.CONTAINER)
+    one = await reports.report(control.account, wanted, Page())
+    assert [(item.key, item.image, item.seconds) for item in one.sums.items] == [(container.id, container.image, 21)]
+    assert one.standing.containers == 0

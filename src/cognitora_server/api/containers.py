@@ -122,7 +122,8 @@ async def get_container(container_id: ContainerId, account: Caller, api: Api) ->
     "/containers/{container_id}",
     **documented(
         "Change when a container ends",
-        "`timeoutSeconds` counts from now; `expiresAt` names the instant, and goes first if both are given. "
+        "`timeoutSeconds` counts from now (or from its start, if that is to come); `expiresAt` names the instant, and "
+        "goes first if both are given. "
         "`idleTimeoutSeconds` ends it after that long without activity.",
         answer=UpdateAnswer,
         example=examples.mirrored(examples.UPDATED),

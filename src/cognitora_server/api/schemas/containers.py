@@ -182,7 +182,9 @@ class ContainerUpdate(WireRequest):
 
     model_config = ConfigDict(json_schema_extra=_one_is_given)
 
-    timeout_seconds: Annotated[Seconds | None, Field(description="Seconds it lives on, from now.")] = None
+    timeout_seconds: Annotated[
+        Seconds | None, Field(description="Seconds it lives on, from now; from its start, if it has not started.")
+    ] = None
     expires_at: Annotated[Instant | None, Field(description="When it ends at the latest.")] = None
     idle_timeout_seconds: IdleTimeout | None = None
 
