@@ -48,7 +48,9 @@ class Puller:
         try:
             async with self._cleaning:
                 pass  # What is just being removed must not be built upon.
-            await self._run(reference, storage, shared)
+            # Who looked for it before another's pull had ended comes here after that.
+            if await self._catalog.find(reference) is None:
+                await self._run(reference, storage, shared)
             self.on_end(True, time.monotonic() - begun)
         except BaseException as error:
             self._leftover_blobs |= shared.blobs
