@@ -69,6 +69,14 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="How much the server logs, to standard error."
     )
+    history_days: int = Field(
+        30, ge=1, description="How long containers, executions and outputs are kept after their end, in days."
+    )
+    history_max_bytes: int = Field(
+        10 * GIB,
+        ge=16 * MIB,
+        description="How much of the database they may take; beyond it what ended first is forgotten first.",
+    )
     audit_days: int = Field(365, ge=1, description="How long the audit log is kept, in days.")
     log_format: Literal["text", "json"] = Field(
         "text", description="How it logs: lines for people, or one JSON object a line for programs."

@@ -30,8 +30,8 @@ from cognitora_server.domain.ids import new_id
 from cognitora_server.domain.pages import Page
 from cognitora_server.store import Store
 from cognitora_server.store.database import sqlite_url
-from cognitora_server.store.executions import LISTED_OUTPUT
 from cognitora_server.store.migrate import config
+from cognitora_server.store.outputs import LISTED_OUTPUT
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
@@ -148,7 +148,7 @@ async def test_a_list_shows_the_beginning_of_an_output(store: Store) -> None:
     assert whole is not None
     assert whole.output == Output(long, long, "", 7)
     listing = await store.executions.list(container.account_id, ExecutionFilter(container.id), Page())
-    assert listing.items[0].output.stdout == long[:LISTED_OUTPUT]
+    assert listing.items[0].output.stdout == long[: LISTED_OUTPUT + 1]
     assert await store.executions.main_of(container.id) == whole
     assert await store.executions.unfinished() == ()
 

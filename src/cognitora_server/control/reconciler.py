@@ -26,6 +26,7 @@ from .limits import HostCapacity
 from .live import Live, LiveContainers, first_of
 from .metering import Metering, due, meter_of
 from .queue import Queue
+from .retention import Retention
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Reconciler:
         self.queue = Queue(self._host)
         self._shop = workshop
         self.metering = Metering(workshop.store, workshop.clock)
+        self._retention = Retention(workshop.store, workshop.settings, workshop.clock)
         self._activity = ActivityWatch(workshop.settings, workshop.clock)
         self._budgets = Budgets(workshop.store, workshop.settings, workshop.clock)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -157,6 +159,7 @@ class Reconciler:
             try:
                 await self.look()
                 if looks % _SWEEP_EVERY_LOOKS == 0:
+                    self._hold(asyncio.create_task(self._retention.prune()))
                     await self.sweep()
             except Exception:
                 # Whatever it was, deadlines and budgets must go on being kept.

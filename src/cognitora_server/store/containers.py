@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, insert, select, update
 
 from cognitora_server.domain.accounts import AccountLimits
 from cognitora_server.domain.budgets import admit
@@ -15,9 +15,9 @@ from cognitora_server.domain.pages import Listing, Page
 
 from .accounts import standing
 from .database import Database
-from .executions import execution_insert
+from .executions import insert_execution
 from .idempotency import made_by
-from .rows import container_of, container_values
+from .rows import container_of, container_size, container_values
 from .tables import containers
 
 _FINAL = [status for status in ContainerStatus if status.final]
@@ -29,6 +29,8 @@ class ContainerStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        #: Secrets of containers that have ended may still be in the database's log.
+        self.log_holds_secrets = True
 
     async def add(
         self,
@@ -44,7 +46,8 @@ class ContainerStore:
         """
         names = [field.name for field in fields(container) if field.name in containers.c]
         values = container_values({name: getattr(container, name) for name in names})
-        statement = insert(containers).values(values | {"sequence": _NEXT}).returning(containers.c.sequence)
+        values |= {"sequence": _NEXT, "size": container_size(container)}
+        statement = insert(containers).values(values).returning(containers.c.sequence)
 
         def work(connection: Any) -> Container:
             stands = standing(connection, container.account_id, defaults, container.created_at)
@@ -62,7 +65,8 @@ class ContainerStore:
         `execution` is remembered in the same transaction.
         """
         values = container_values(changes)
-        if values.get("status") in _FINAL:
+        ends = values.get("status") in _FINAL
+        if ends:
             values["secrets"] = None  # nothing runs any more that needs them
         statement = (
             update(containers)
@@ -72,9 +76,11 @@ class ContainerStore:
         )
 
         def work(connection: Any) -> Container | None:
+            if ends and connection.execute(_secrets_of(container_id)).scalar_one_or_none() is not None:
+                self.log_holds_secrets = True
             row = connection.execute(statement).one_or_none()
             if row is not None and execution is not None:
-                connection.execute(execution_insert(execution))
+                insert_execution(connection, execution)
             return container_of(row) if row is not None else None
 
         return await self._database.write(work)
@@ -105,6 +111,10 @@ class ContainerStore:
         """Return every container that has not ended, in the order in which they were added."""
         statement = select(containers).where(containers.c.status.not_in(_FINAL)).order_by(containers.c.sequence)
         return tuple(map(container_of, await self._database.read(lambda c: c.execute(statement).all())))
+
+
+def _secrets_of(container_id: str) -> Select[Any]:
+    return select(containers.c.secrets).where(containers.c.id == container_id, containers.c.status.not_in(_FINAL))
 
 
 def _condition(account_id: str, wanted: ContainerFilter) -> ColumnElement[bool]:

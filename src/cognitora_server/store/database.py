@@ -23,12 +23,14 @@ from sqlalchemy.pool import StaticPool
 Result = TypeVar("Result")
 
 _GROUP_SIZE = 128
+_BUSY_MILLISECONDS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
     function: Callable[[Connection], Any]
     writes: bool
+    outside: bool  # of any transaction: after the group's
     future: Future[Any]
     asked: float = field(default_factory=time.perf_counter)
 
@@ -54,9 +56,13 @@ class Database:
         """Return what `function` returns, once it is durable. What it raises undoes what it did."""
         return await self._submit(function, writes=True)
 
-    async def _submit(self, function: Callable[[Connection], Result], *, writes: bool) -> Result:
+    async def empty_log(self) -> bool:
+        """Bring all that is committed into the database's file and empty its log; False if somebody reads there."""
+        return await self._submit(_empty_log, writes=False, outside=True)
+
+    async def _submit(self, function: Callable[[Connection], Result], *, writes: bool, outside: bool = False) -> Result:
         future: Future[Any] = Future()
-        self._queue.put(_Work(function, writes, future))
+        self._queue.put(_Work(function, writes, outside, future))
         # Shielded: a caller that goes away does not undo what it asked for.
         return cast(Result, await asyncio.shield(asyncio.wrap_future(future)))
 
@@ -92,7 +98,8 @@ class Database:
             with self._engine.connect() as opened:
                 connection = opened.execution_options(cognitora_writes=any(w.writes for w in group))
                 with connection.begin():
-                    outcomes = [_do(connection, work) for work in group]
+                    outcomes = [_do(connection, work) for work in group if not work.outside]
+                outcomes += [_do(connection, work) for work in group if work.outside]
         except BaseException as error:  # the commit itself failed: nobody's work was kept
             outcomes = [(work, None, error) for work in group]
         done = time.perf_counter()
@@ -116,6 +123,17 @@ def _do(connection: Connection, work: _Work) -> tuple[_Work, Any, BaseException 
         return work, None, error
 
 
+def _empty_log(connection: Connection) -> bool:
+    raw: Any = connection.connection.driver_connection
+    if not hasattr(raw, "set_authorizer"):
+        return True  # only SQLite leaves what was deleted in its log
+    raw.execute("PRAGMA busy_timeout = 0")  # nobody is waited for: this thread does everything
+    try:
+        return bool(raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
+    finally:
+        raw.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
+
+
 def sqlite_url(data_dir: Path) -> str:
     """Return the URL of the default database of a data directory."""
     return f"sqlite:///{data_dir / 'cognitora.db'}"
@@ -130,10 +148,11 @@ def _create_engine(url: str, checkpoints: bool) -> Engine:
     def _configure(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves: savepoints need it
         for pragma in (
-            "busy_timeout = 10000",
+            f"busy_timeout = {_BUSY_MILLISECONDS}",
             "journal_mode = WAL",
             "synchronous = FULL",
             "foreign_keys = ON",
+            "temp_store = MEMORY",
             "secure_delete = ON",  # a secret that is erased must not stay in a free page
             f"wal_autocheckpoint = {1000 if checkpoints else 0}",
         ):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +41,7 @@ def upgrade(url: str) -> None:
     Raises DatabaseTooNew.
     """
     with _alone(url):
+        _keep_private(url)
         _upgrade(url)
 
 
@@ -55,13 +59,34 @@ def _upgrade(url: str) -> None:
     if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
         raise DatabaseTooNew
     command.upgrade(settings, "head")
+    _let_it_shrink(url)
+
+
+def _keep_private(url: str) -> None:
+    """Let nobody but the owner read the file; SQLite's log gets the same mode."""
+    if (file := _file_of(url)) is not None:
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        file.chmod(0o600)
+
+
+def _let_it_shrink(url: str) -> None:
+    """Let free space be given back to the disk in pieces; SQLite arranges for that by writing the file anew, once."""
+    if (file := _file_of(url)) is not None:
+        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("VACUUM")
+
+
+def _file_of(url: str) -> Path | None:
+    file = make_url(url).database
+    return Path(file) if url.startswith("sqlite") and file else None
 
 
 @contextmanager
 def _alone(url: str) -> Iterator[None]:
     """Keep other processes on this machine from migrating the same SQLite file at the same time."""
-    file = make_url(url).database
-    if not url.startswith("sqlite") or not file:
+    file = _file_of(url)
+    if file is None:
         yield
         return
     with Path(f"{file}.lock").open("w") as lock:

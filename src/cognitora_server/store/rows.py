@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -22,10 +23,13 @@ from cognitora_server.domain.containers import (
     Usage,
 )
 from cognitora_server.domain.credits import Prices
-from cognitora_server.domain.executions import Execution, ExecutionStatus, Output
+from cognitora_server.domain.executions import Execution, ExecutionStatus
 from cognitora_server.domain.metering import Meter
 
-OUTPUT_COLUMNS = ("combined", "stdout", "stderr", "omitted_bytes")
+from .outputs import row_output
+
+#: What a row takes in the database, with its entries in indexes, beside the texts that differ in length (bytes).
+_CONTAINER_BYTES, _EXECUTION_BYTES = 2_000, 800
 
 
 def container_values(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,9 +41,19 @@ def container_values(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def execution_values(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return column values for fields of an execution; its output has columns of its own."""
-    values = {name: _plain(value) for name, value in changes.items() if name != "output"}
-    return values | (asdict(changes["output"]) if "output" in changes else {})
+    """Return column values for fields of an execution; its output is the caller's to pack."""
+    return {name: _plain(value) for name, value in changes.items() if name != "output"}
+
+
+def container_size(container: Container) -> int:
+    """Return about how many bytes a container's row takes."""
+    said = (container.command, dict(container.environment), dict(container.metadata), dict(container.secrets))
+    return _CONTAINER_BYTES + len(json.dumps(said))
+
+
+def execution_size(execution: Execution) -> int:
+    """Return about how many bytes an execution's row takes, without its output."""
+    return _EXECUTION_BYTES + len(json.dumps((execution.image, execution.command, execution.working_directory)))
 
 
 def _plain(value: Any) -> Any:
@@ -65,6 +79,7 @@ def container_of(row: Row[Any]) -> Container:
     fields["status"] = ContainerStatus(fields["status"])
     fields["end"] = _end(fields["end"])
     fields["isolation"] = Isolation(fields["isolation"]) if fields["isolation"] else None
+    del fields["size"]
     fields["usage"] = Usage(**fields["usage"])
     fields["secrets"] = fields["secrets"] or {}
     fields["activity"] = _activity(fields["activity"])
@@ -86,7 +101,9 @@ def _activity(value: dict[str, Any] | None) -> Activity | None:
 def execution_of(row: Row[Any]) -> Execution:
     """Return the execution that a row holds."""
     fields = dict(row._mapping)
+    fields.pop("content", None)
     fields["command"] = tuple(fields["command"])
     fields["status"] = ExecutionStatus(fields["status"])
-    fields["output"] = Output(**{name: fields.pop(name) for name in OUTPUT_COLUMNS})
+    fields["output"] = row_output(fields)
+    del fields["size"]
     return Execution(**fields)

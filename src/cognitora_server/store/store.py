@@ -9,6 +9,7 @@ from .audit import AuditStore
 from .containers import ContainerStore
 from .database import Database
 from .executions import ExecutionStore
+from .history import HistoryStore
 from .idempotency import IdempotencyStore
 from .keys import KeyStore
 from .migrate import upgrade
@@ -24,6 +25,7 @@ class Store:
         self.database = Database(url, checkpoints=checkpoints)
         self.containers = ContainerStore(self.database)
         self.executions = ExecutionStore(self.database)
+        self.history = HistoryStore(self.database)
         self.audit = AuditStore(self.database)
         self.keys = KeyStore(self.database)
         self.idempotency = IdempotencyStore(self.database)

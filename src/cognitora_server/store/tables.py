@@ -108,9 +108,11 @@ containers = Table(
     Column("meter", JSON, nullable=False),
     Column("expires_held", BigInteger),
     Column("budget_warned_at", UtcTime),
+    Column("size", BigInteger, nullable=False),
     Index("containers_by_account", "account_id", "created_at"),
     Index("containers_by_sequence", "sequence", unique=True),
     Index("containers_by_status", "status"),
+    Index("containers_by_end", "completed_at"),
 )
 
 #: What was used, by container and day (UTC). It outlives the containers.
@@ -146,13 +148,21 @@ executions = Table(
     Column("completed_at", UtcTime),
     Column("exit_code", Integer),
     Column("error_message", Text),
-    Column("combined", Text, nullable=False),
-    Column("stdout", Text, nullable=False),
-    Column("stderr", Text, nullable=False),
+    Column("preview", LargeBinary),
     Column("omitted_bytes", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
     Index("executions_by_account", "account_id", "created_at"),
     Index("executions_by_container", "container_id", "created_at"),
     Index("executions_by_status", "status"),
+    Index("executions_by_end", "container_id", "main", "completed_at", "size", "id"),
+)
+
+#: Outputs that are longer than what lists show of them; see `outputs.py`.
+outputs = Table(
+    "outputs",
+    metadata,
+    Column("execution_id", ForeignKey("executions.id"), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
 )
 
 idempotency = Table(

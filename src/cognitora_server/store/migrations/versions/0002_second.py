@@ -9,6 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from cognitora_server.domain.executions import Output
+from cognitora_server.store.outputs import pack_now, unpack_now
+
 revision = "0002"
 down_revision = "0001"
 
@@ -24,6 +27,13 @@ _CONTAINERS = sa.table(
     sa.column("max_cost_credits", sa.Float()),
     *(sa.column(name, sa.JSON()) for name in ("resources", "meter")),
 )
+_EXECUTIONS = sa.table(
+    "executions",
+    *(sa.column(name, sa.Text()) for name in ("id", "combined", "stdout", "stderr")),
+    sa.column("preview", sa.LargeBinary()),
+    sa.column("size", sa.BigInteger()),
+)
+_OUTPUTS = sa.table("outputs", sa.column("execution_id", sa.Text()), sa.column("content", sa.LargeBinary()))
 _USAGE = sa.table(
     "usage",
     *(sa.column(name, sa.Text()) for name in ("container_id", "account_id", "image")),
@@ -49,6 +59,58 @@ def upgrade() -> None:
         batch_op.create_index("idempotency_by_resource", ["resource_id"], unique=False)
     _add_metering()
     _create_audit()
+    _pack_outputs()
+
+
+def _pack_outputs() -> None:
+    with op.batch_alter_table("containers", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("size", sa.BigInteger(), nullable=False, server_default="3000"))
+        batch_op.create_index("containers_by_end", ["completed_at"])
+    with op.batch_alter_table("executions", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("preview", sa.LargeBinary(), nullable=True))
+        batch_op.add_column(sa.Column("size", sa.BigInteger(), nullable=False, server_default="1000"))
+    op.create_table(
+        "outputs",
+        sa.Column("execution_id", sa.String(length=32), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["execution_id"], ["executions.id"]),
+        sa.PrimaryKeyConstraint("execution_id"),
+    )
+    connection = op.get_bind()
+    for execution_id in connection.execute(sa.select(_EXECUTIONS.c.id)).scalars().all():
+        row = connection.execute(sa.select(_EXECUTIONS).where(_EXECUTIONS.c.id == execution_id)).one()
+        packed = pack_now(Output(row.combined, row.stdout, row.stderr))
+        values = {"preview": packed.preview, "size": 1000 + packed.size}
+        connection.execute(sa.update(_EXECUTIONS).where(_EXECUTIONS.c.id == execution_id).values(values))
+        if packed.content is not None:
+            connection.execute(sa.insert(_OUTPUTS).values(execution_id=execution_id, content=packed.content))
+    with op.batch_alter_table("executions", schema=None) as batch_op:
+        for name in ("combined", "stdout", "stderr"):
+            batch_op.drop_column(name)
+        batch_op.create_index("executions_by_end", ["container_id", "main", "completed_at", "size", "id"])
+
+
+def _unpack_outputs() -> None:
+    with op.batch_alter_table("executions", schema=None) as batch_op:
+        for name in ("combined", "stdout", "stderr"):
+            batch_op.add_column(sa.Column(name, sa.Text(), nullable=False, server_default=""))
+    connection = op.get_bind()
+    kept = sa.select(_EXECUTIONS.c.id, _EXECUTIONS.c.preview, _OUTPUTS.c.content).outerjoin(
+        _OUTPUTS, _OUTPUTS.c.execution_id == _EXECUTIONS.c.id
+    )
+    for execution_id in connection.execute(sa.select(_EXECUTIONS.c.id)).scalars().all():
+        row = connection.execute(kept.where(_EXECUTIONS.c.id == execution_id)).one()
+        output = unpack_now(row.content or row.preview, 0)
+        values = {"combined": output.combined, "stdout": output.stdout, "stderr": output.stderr}
+        connection.execute(sa.update(_EXECUTIONS).where(_EXECUTIONS.c.id == execution_id).values(values))
+    op.drop_table("outputs")
+    with op.batch_alter_table("executions", schema=None) as batch_op:
+        batch_op.drop_index("executions_by_end")
+        batch_op.drop_column("size")
+        batch_op.drop_column("preview")
+    with op.batch_alter_table("containers", schema=None) as batch_op:
+        batch_op.drop_index("containers_by_end")
+        batch_op.drop_column("size")
 
 
 def _number_containers() -> None:
@@ -130,6 +192,7 @@ def _create_audit() -> None:
 
 def downgrade() -> None:
     """Undo."""
+    _unpack_outputs()
     op.drop_table("audit")
     op.drop_table("usage")
     with op.batch_alter_table("accounts", schema=None) as batch_op:
