@@ -20,13 +20,14 @@ from cognitora_server.domain.containers import (
     Resources,
 )
 from cognitora_server.domain.credits import Cost, cost
-from cognitora_server.domain.errors import Conflict, NotFound
+from cognitora_server.domain.errors import Conflict
 from cognitora_server.domain.ids import CONTAINER, new_id
 from cognitora_server.domain.images import ImageReference
 from cognitora_server.domain.pages import Listing, Page
 from cognitora_server.settings import Settings
 from cognitora_server.store import Store
 
+from .access import missing
 from .isolation import Drivers
 from .limits import HostCapacity, check_request, deadline
 from .reconciler import Reconciler
@@ -96,7 +97,7 @@ class Containers:
         """Return a container, with its use and progress of this moment. Raises NotFound."""
         container = await self._store.containers.get(container_id, account_id)
         if container is None:
-            raise NotFound(f"There is no container {container_id!r} in this account.")
+            raise missing(f"container {container_id!r}", self._settings)
         return await self._seen_now(container)
 
     async def list(self, account_id: str, wanted: ContainerFilter, page: Page) -> Listing[Container]:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from cognitora_server.domain.clock import Clock
-from cognitora_server.domain.errors import Conflict, GuestError, GuestUnreachable, NotFound
+from cognitora_server.domain.errors import Conflict, GuestError, GuestUnreachable
 from cognitora_server.domain.executions import (
     Execution,
     ExecutionFilter,
@@ -19,7 +19,7 @@ from cognitora_server.guest import ProcessSpec
 from cognitora_server.settings import Settings
 from cognitora_server.store import Store
 
-from .access import usable_container, why_ended
+from .access import missing, usable_container, why_ended
 from .live import Live
 from .output import OutputCollector, head_and_tail
 from .processes import ExecutionRunner
@@ -49,7 +49,7 @@ class Executions:
         It goes on, and is recorded, if the caller goes away. The claimed key remembers it, unless it never ran.
         Raises NotFound, Conflict, FileRejected.
         """
-        live = await usable_container(self._store, self._reconciler.live, account_id, container_id)
+        live = await usable_container(self._store, self._reconciler.live, account_id, container_id, self._settings)
         execution = self._new(live, request)
         if not live.ready.is_set():
             queued = replace(execution, status=ExecutionStatus.QUEUED, started_at=None)
@@ -73,7 +73,7 @@ class Executions:
         """Return an execution, with what it has written so far. Raises NotFound."""
         execution = await self._store.executions.get(execution_id, account_id)
         if execution is None:
-            raise NotFound(f"There is no execution {execution_id!r} in this account.")
+            raise missing(f"execution {execution_id!r}", self._settings)
         live = self._reconciler.live.get(execution.container_id)
         if live is not None and not execution.status.final and execution.id in live.outputs:
             return replace(execution, output=live.outputs[execution.id].output())
@@ -96,7 +96,7 @@ class Executions:
 
     async def _container(self, account_id: str, container_id: str) -> None:
         if await self._store.containers.get(container_id, account_id) is None:
-            raise NotFound(f"There is no container {container_id!r} in this account.")
+            raise missing(f"container {container_id!r}", self._settings)
 
     def _new(self, live: Live, request: ExecutionRequest) -> Execution:
         container, now = live.container, self._clock.now()

@@ -37,7 +37,7 @@ class Files:
         A relative path begins at the image's working directory. Waits for a container that is starting. Raises
         NotFound, Conflict, TooLarge, FileRejected.
         """
-        live = await usable_container(self._store, self._reconciler.live, account_id, container_id)
+        live = await usable_container(self._store, self._reconciler.live, account_id, container_id, self._settings)
         if not await live.usable():
             raise Conflict(f"The container ended before the file could be written. {why_ended(live)}")
         live.active_at = self._clock.now()

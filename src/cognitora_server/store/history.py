@@ -125,10 +125,13 @@ def _forget_executions(connection: Connection, wanted: Select[Any]) -> Forgotten
 def _give_back_space(connection: Connection) -> bool:
     if connection.dialect.name != "sqlite":
         return False
-    pages, free = (
-        connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("page_count", "freelist_count")
-    )
-    if free <= max(_FREE_PAGES, pages // _FREE_SHARE):
+    raw: Any = connection.connection.driver_connection
+
+    def pages(name: str) -> int:
+        return int(raw.execute(f"PRAGMA {name}").fetchone()[0])
+
+    free = pages("freelist_count")
+    if free <= max(_FREE_PAGES, pages("page_count") // _FREE_SHARE):
         return False
-    connection.exec_driver_sql(f"PRAGMA incremental_vacuum({_PIECE_PAGES})").all()
-    return bool(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one() < free)
+    raw.execute(f"PRAGMA incremental_vacuum({_PIECE_PAGES})").fetchall()
+    return pages("freelist_count") < free
