@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -41,8 +42,9 @@ class History:
         container = a_container(self.account, status=ContainerStatus.RUNNING)
         await self.store.containers.add(container)
         at = NOW - DAY * (ended_days_ago or 0)
-        for number in range(executions):
-            await self.execution(container, at - DAY, main=number == 0, text=text)
+        await asyncio.gather(
+            *(self.execution(container, at - DAY, main=number == 0, text=text) for number in range(executions))
+        )
         if ended_days_ago is not None:
             await self.store.containers.change(container.id, status=ContainerStatus.COMPLETED, completed_at=at)
         return container
@@ -124,8 +126,7 @@ async def test_a_container_with_very_many_executions_goes_in_pieces(history: His
 
 async def test_the_size_is_about_what_the_file_takes_and_is_given_back(history: History) -> None:
     empty = history.file.stat().st_size
-    for _ in range(20):
-        await history.container(40, executions=40, text=NOISE)
+    await asyncio.gather(*(history.container(40, executions=40, text=NOISE) for _ in range(15)))
     await history.store.database.empty_log()
     full, size = history.file.stat().st_size, await history.store.history.size()
     assert 0.8 < size / (full - empty) < 1.25

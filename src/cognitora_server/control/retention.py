@@ -43,7 +43,7 @@ class Retention:
                     forgotten.executions,
                     forgotten.bytes,
                 )
-            await _in_pieces(self._store.history.give_back_space)
+            await _in_pieces(self._store.database.give_back_space)
 
     async def _prune_by_age(self) -> Forgotten:
         before = self._clock.now() - timedelta(days=self._settings.history_days)

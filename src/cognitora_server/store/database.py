@@ -24,6 +24,8 @@ Result = TypeVar("Result")
 
 _GROUP_SIZE = 128
 _BUSY_MILLISECONDS = 10_000
+#: Free pages are kept for what comes next, up to this share of the file; the rest goes back to the disk, in pieces.
+_FREE_SHARE, _FREE_PAGES, _PIECE_PAGES = 10, 4_096, 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,10 @@ class Database:
     async def empty_log(self) -> bool:
         """Bring all that is committed into the database's file and empty its log; False if somebody reads there."""
         return await self._submit(_empty_log, writes=False, outside=True)
+
+    async def give_back_space(self) -> bool:
+        """Give a piece of the file's free space back to the disk; False if there is little."""
+        return await self._submit(_give_back_space, writes=False, outside=True)
 
     async def _submit(self, function: Callable[[Connection], Result], *, writes: bool, outside: bool = False) -> Result:
         future: Future[Any] = Future()
@@ -132,6 +138,22 @@ def _empty_log(connection: Connection) -> bool:
         return bool(raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
     finally:
         raw.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
+
+
+def _give_back_space(connection: Connection) -> bool:
+    raw: Any = connection.connection.driver_connection
+    if not hasattr(raw, "set_authorizer"):
+        return False
+
+    def pages(name: str) -> int:
+        return int(raw.execute(f"PRAGMA {name}").fetchone()[0])
+
+    free = pages("freelist_count")
+    if free <= max(_FREE_PAGES, pages("page_count") // _FREE_SHARE):
+        return False
+    # As a script, which Python carries to its end; of a statement without rows it does one step, which is one page.
+    raw.executescript(f"PRAGMA incremental_vacuum({_PIECE_PAGES})")
+    return pages("freelist_count") < free
 
 
 def sqlite_url(data_dir: Path) -> str:

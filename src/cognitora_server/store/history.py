@@ -16,8 +16,6 @@ from .tables import containers, executions, outputs
 #: A piece is no more than so many executions, or bytes.
 _PIECE_ROWS, _PIECE_BYTES = 200, 8 << 20
 _SUMMED_AT_ONCE = 1_000
-#: Free pages are kept for what comes next, up to this share of the file; the rest goes back to the disk, in pieces.
-_FREE_SHARE, _FREE_PAGES, _PIECE_PAGES = 10, 4_096, 1_000
 
 _OPEN = [status for status in ContainerStatus if not status.final]
 _ENDED = executions.c.completed_at.is_not(None)
@@ -61,10 +59,6 @@ class HistoryStore:
         Containers go with all of their executions. Of those that go on, single executions go, but never the main one.
         """
         return await self._database.write(lambda c: _forget_oldest(c, before))
-
-    async def give_back_space(self) -> bool:
-        """Give a piece of the file's free space back to the disk; False if there is little."""
-        return await self._database.write(_give_back_space)
 
 
 def _sum(connection: Connection, after: str) -> tuple[int, int, str]:
@@ -120,18 +114,3 @@ def _forget_executions(connection: Connection, wanted: Select[Any]) -> Forgotten
         connection.execute(delete(outputs).where(outputs.c.execution_id.in_(ids)))
         connection.execute(delete(executions).where(executions.c.id.in_(ids)))
     return Forgotten(executions=len(ids), bytes=size)
-
-
-def _give_back_space(connection: Connection) -> bool:
-    if connection.dialect.name != "sqlite":
-        return False
-    raw: Any = connection.connection.driver_connection
-
-    def pages(name: str) -> int:
-        return int(raw.execute(f"PRAGMA {name}").fetchone()[0])
-
-    free = pages("freelist_count")
-    if free <= max(_FREE_PAGES, pages("page_count") // _FREE_SHARE):
-        return False
-    raw.execute(f"PRAGMA incremental_vacuum({_PIECE_PAGES})").fetchall()
-    return pages("freelist_count") < free
