@@ -118,10 +118,11 @@ class RunningServer:
         for process in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
                 found.append(process.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-        mine = self._container_ids()
+        mine = self.container_ids()
         return [trace for trace in found if not mine.isdisjoint(re.findall(r"cnt_[a-z0-9]{20}", trace))]
 
-    def _container_ids(self) -> set[str]:
+    def container_ids(self) -> set[str]:
+        """Return the ids of all containers that were accepted, read beside the server."""
         with contextlib.closing(sqlite3.connect(self.data_dir / "cognitora.db")) as database:
             return {row[0] for row in database.execute("SELECT id FROM containers")}
 

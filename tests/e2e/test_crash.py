@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -60,6 +62,31 @@ def test_an_exec_that_was_running_is_finished_and_recorded(crashing: RunningServ
                 break
             time.sleep(0.1)
         assert (late["status"], late["output"]) == ("completed", "late\n")
+
+
+def test_an_exec_with_a_key_is_run_once_though_the_server_was_killed(crashing: RunningServer) -> None:
+    with crashing.client() as api:
+        container = api.create(command=["sleep", "600"])
+        api.exec(container["id"], "true")
+    request = functools.partial(_exec_with_key, crashing, container["id"])
+    running = threading.Thread(target=_ignore_errors, args=(request,))
+    running.start()
+    with crashing.client() as api:
+        while not api.exec(container["id"], "sh", "-c", "cat /count 2>/dev/null || true")["output"]:
+            time.sleep(0.05)
+    restart(crashing)
+    running.join()
+    answers = [request(), request()]
+    assert [(one["output"], one["exitCode"]) for one in answers] == [("done\n", 0)] * 2
+    with crashing.client() as api:
+        assert api.exec(container["id"], "cat", "/count")["output"] == "once\n"
+
+
+def _exec_with_key(server: RunningServer, container_id: str) -> dict[str, Any]:
+    body = {"command": ["sh", "-c", "echo once >> /count; sleep 3; echo done"]}
+    with server.client() as api:
+        answer = api.post(f"/containers/{container_id}/exec", json=body, headers={"Idempotency-Key": "once"})
+    return dict(answer.json())
 
 
 def test_a_one_shot_that_ended_while_the_server_was_down_is_settled(crashing: RunningServer) -> None:
