@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -134,6 +135,37 @@ async def test_the_size_is_about_what_the_file_takes_and_is_given_back(history: 
     await history.store.database.empty_log()
     # Some free pages stay in the file for what comes next.
     assert history.file.stat().st_size < full / 2
+
+
+async def test_secrets_leave_the_database_with_the_end_of_their_containers(history: History) -> None:
+    def traces() -> list[str]:
+        folder = history.file.parent
+        return [file.name for file in folder.glob("cognitora.db*") if b"marker-of-a-secret" in file.read_bytes()]
+
+    choice = random.Random(1)
+    containers = []
+    for number in range(150):
+        value = f"marker-of-a-secret-{number}-" + "x" * choice.choice([1, 100, 3_000, 60_000])
+        containers.append(a_container(history.account, environment={"A": "***"}, secrets={"A": value}))
+    await asyncio.gather(*map(history.store.containers.add, containers))
+    assert traces()
+    for _ in range(600):  # rows move between pages as they and their neighbours change
+        container = choice.choice(containers)
+        metadata = {"note": "y" * choice.randrange(4_000)}
+        await history.store.containers.change(container.id, status=ContainerStatus.RUNNING, metadata=metadata)
+        if choice.random() < 0.2:
+            ended = await history.store.containers.change(container.id, status=ContainerStatus.FAILED, completed_at=NOW)
+            assert ended is None or ended.secrets == {}
+    for container in containers:
+        await history.store.containers.change(container.id, status=ContainerStatus.COMPLETED, completed_at=NOW)
+    await history.prune()
+    assert not traces()
+    assert all(found.environment == {"A": "***"} for found in await _all(history))
+
+
+async def _all(history: History) -> list[Container]:
+    listing = await history.store.containers.list(history.account, ContainerFilter(), Page(100))
+    return list(listing.items)
 
 
 async def test_the_audit_log_is_pruned_too(history: History) -> None:
