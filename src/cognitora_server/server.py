@@ -15,11 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from cognitora_server import logs
 from cognitora_server.api.app import create_app
-from cognitora_server.api.middleware import not_http_answer
 from cognitora_server.api.ports import Services
 from cognitora_server.control.audit import AuditLog
 from cognitora_server.control.containers import Containers
@@ -39,6 +37,7 @@ from cognitora_server.domain.errors import CognitoraError
 from cognitora_server.drivers.base import Driver
 from cognitora_server.drivers.oci import oci_drivers
 from cognitora_server.host.images import ImageSettings, ImageStore, Rootfs
+from cognitora_server.protocol import HttpProtocol
 from cognitora_server.settings import Settings
 from cognitora_server.store import Store
 from cognitora_server.store.database import sqlite_url
@@ -163,7 +162,7 @@ async def serve(settings: Settings) -> None:
         config = uvicorn.Config(
             create_app(services),
             loop="asyncio",  # uvloop starts processes twenty times slower
-            http=_Protocol,
+            http=HttpProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -174,17 +173,6 @@ async def serve(settings: Settings) -> None:
         host, port = listener.getsockname()[:2]
         _log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
         await _Server(config).serve([listener])
-
-
-class _Protocol(HttpToolsProtocol):
-    """Answers what is no HTTP at all as the API answers everything: in JSON, with a request id."""
-
-    def send_400_response(self, msg: str) -> None:
-        """Send the answer and close the connection."""
-        answer = not_http_answer()
-        head = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in answer.raw_headers)]
-        self.transport.write(b"\r\n".join([*head, b"connection: close", b"", bytes(answer.body)]))
-        self.transport.close()
 
 
 class _Server(uvicorn.Server):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from typing import Any
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -91,10 +92,19 @@ class RequestContext:
 
 def not_http_answer() -> Response:
     """Return the answer (400) to something that could not be read as HTTP, and write it into the log."""
+    return _without_request(400, "invalid_http", "This is not a valid HTTP/1.1 request.", {})
+
+
+def head_too_large_answer(most: int) -> Response:
+    """Return the answer (431) to a request whose head has no end, and write it into the log."""
+    message = f"The request's line and headers are larger than the {most} bytes this server accepts."
+    return _without_request(431, "head_too_large", message, {"max_head_bytes": most})
+
+
+def _without_request(status: int, code: str, message: str, details: dict[str, Any]) -> Response:
     request_id = new_id(REQUEST)
-    access.info("request", extra={"status": 400, "request_id": request_id})
-    body = error_body("invalid_http", "This is not a valid HTTP/1.1 request.", request_id, {})
-    return JsonAnswer(body, 400, {REQUEST_ID: request_id})
+    access.info("request", extra={"status": status, "request_id": request_id})
+    return JsonAnswer(error_body(code, message, request_id, details), status, {REQUEST_ID: request_id})
 
 
 def _request_id(scope: Scope) -> str:
