@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -245,6 +247,35 @@ _OLD_ROW: dict[str, object] = {
     "status": "RUNNING",
     "account_id": "acc",
 }
+
+
+async def test_outputs_of_an_earlier_version_stay_as_they_were_and_can_go_back(tmp_path: Path) -> None:
+    url, long = sqlite_url(tmp_path), "ü" * (LISTED_OUTPUT + 5)
+    command.upgrade(config(url), "0001")
+    engine = create_engine(url)
+    old = {**_OLD_ROW, "id": "cnt", "created_at": 1, "status": "COMPLETED"}
+    execution: dict[str, object] = {
+        **dict.fromkeys(("id", "image"), '"exec"'),
+        **dict.fromkeys(("main", "networking", "created_at", "files_uploaded", "omitted_bytes"), 1),
+        **{"container_id": "cnt", "account_id": "acc", "status": "completed", "command": '["a"]'},
+        **{"combined": long, "stdout": long, "stderr": ""},
+    }
+    with engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO accounts VALUES ('acc', 'default', 0)")
+        for table, row in (("containers", old), ("executions", execution)):
+            names, marks = ", ".join(f'"{name}"' for name in row), ", ".join("?" for _ in row)
+            connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))
+    engine.dispose()
+    with Store(url) as opened:
+        found = await opened.executions.get('"exec"', "acc")
+        assert found is not None
+        assert found.output == Output(long, long, "", 1)
+    assert (tmp_path / "cognitora.db").stat().st_mode & 0o777 == 0o600
+    with contextlib.closing(sqlite3.connect(tmp_path / "cognitora.db")) as database:
+        assert database.execute("PRAGMA auto_vacuum").fetchone() == (2,)
+    command.downgrade(config(url), "0001")
+    with contextlib.closing(sqlite3.connect(tmp_path / "cognitora.db")) as database:
+        assert database.execute("SELECT combined, stdout, stderr FROM executions").fetchone() == (long, long, "")
 
 
 async def test_another_process_can_write_while_the_server_has_it_open(store: Store, tmp_path: Path) -> None:
