@@ -82,6 +82,7 @@ async def test_what_is_asked_for(
         ({"groupBy": "week"}, "groupBy"),
         ({"groupBy": "day", "group_by": "image"}, "groupBy"),
         ({"since": "2026-01-01"}, "since"),
+        ({"first": "2026-01-01"}, "first"),
     ],
 )
 async def test_what_is_wrong_is_named(client: httpx.AsyncClient, query: dict[str, str], field: str) -> None:

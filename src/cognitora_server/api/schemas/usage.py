@@ -31,12 +31,10 @@ Day = Annotated[date, BeforeValidator(_day, json_schema_input_type=date)]
 class UsageQuery(PageQuery):
     """Which usage, and what it is summed up by."""
 
-    first: Annotated[
+    from_: Annotated[
         Day | None, Field(alias="from", description="The first day (UTC); the month's first if left out.")
     ] = None
-    last: Annotated[Day | None, Field(alias="to", description="The last day (UTC), included; today if left out.")] = (
-        None
-    )
+    to: Annotated[Day | None, Field(description="The last day (UTC), included; today if left out.")] = None
     group_by: Annotated[
         UsageGroup,
         BeforeValidator(partial(choice, UsageGroup)),
@@ -45,8 +43,8 @@ class UsageQuery(PageQuery):
 
     def to_domain(self, now: datetime) -> UsageFilter:
         """Return the filter; `now` says which month it is."""
-        last = self.last or max(now.date(), self.first or now.date())
-        first = self.first or min(Month.of(now).first, last)
+        last = self.to or max(now.date(), self.from_ or now.date())
+        first = self.from_ or min(Month.of(now).first, last)
         if first > last:
             raise wrong(f"is before from ({first}): give a later day", "to")
         return UsageFilter(first, last, self.group_by)
