@@ -136,3 +136,11 @@ async def test_what_cannot_be_written_now_is_written_later(
         await log.flush()
     await log.flush()
     assert len(await all_entries(store)) == 1
+
+
+async def test_all_of_a_long_outage_is_written(store: Store, clock: ManualClock) -> None:
+    log = AuditLog(store, clock)
+    for _ in range(20_000):
+        log.finish(an_entry(clock))
+    await log.flush()
+    assert (await store.audit.list(AuditFilter(), Page(1))).total == 20_000

@@ -18,6 +18,9 @@ from .tables import audit
 #: More entries than this are not counted for a list's `total`: counting is work, and everything waits for it.
 MOST_COUNTED = 100_000
 
+#: So many are written at once: all of a long outage would be more than one statement takes, and hold up the rest.
+_PIECE = 500
+
 
 def audit_insert(*entries: AuditEntry) -> Insert:
     """Return the statement that remembers entries, to go into the transaction of what they tell about."""
@@ -32,15 +35,9 @@ class AuditStore:
 
     async def add(self, entries: Sequence[AuditEntry]) -> None:
         """Remember entries; one with an id that is there already takes its place."""
-        if not entries:
-            return
-        again = delete(audit).where(audit.c.id.in_([entry.id for entry in entries]))
-
-        def work(connection: Any) -> None:
-            connection.execute(again)
-            connection.execute(audit_insert(*entries))
-
-        await self._database.write(work)
+        for start in range(0, len(entries), _PIECE):
+            piece = entries[start : start + _PIECE]
+            await self._database.write(lambda c, piece=piece: _write(c, piece))  # type: ignore[misc]
 
     async def list(self, wanted: AuditFilter, page: Page) -> Listing[AuditEntry]:
         """Return a page of entries, newest first; `total` counts no further than MOST_COUNTED."""
@@ -58,6 +55,11 @@ class AuditStore:
         """Forget up to `limit` entries older than `before`; return how many went."""
         old = select(audit.c.id).where(audit.c.at < before).limit(limit)
         return int(await self._database.write(lambda c: c.execute(delete(audit).where(audit.c.id.in_(old))).rowcount))
+
+
+def _write(connection: Any, entries: Sequence[AuditEntry]) -> None:
+    connection.execute(delete(audit).where(audit.c.id.in_([entry.id for entry in entries])))
+    connection.execute(insert(audit), [_values(entry) for entry in entries])
 
 
 def _values(entry: AuditEntry) -> dict[str, Any]:
