@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from alembic import command
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, func, select
 
 from cognitora_server.domain.containers import (
     Container,
@@ -34,6 +34,7 @@ from cognitora_server.store import Store
 from cognitora_server.store.database import sqlite_url
 from cognitora_server.store.migrate import config
 from cognitora_server.store.outputs import LISTED_OUTPUT
+from cognitora_server.store.tables import idempotency
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
@@ -182,11 +183,50 @@ async def test_many_at_once_are_grouped_and_one_failure_undoes_only_itself(store
 
 async def test_an_idempotency_key_has_one_answer(store: Store) -> None:
     assert await store.idempotency.claim("acc", "k", "f", NOW) is None
-    await store.idempotency.finish("acc", "k", 201, b"{}")
+    await store.idempotency.finish("acc", "k", 201, b"{}", NOW)
     done = await store.idempotency.claim("acc", "k", "g", NOW)
     assert done is not None
     assert (done.fingerprint, done.status, done.body) == ("f", 201, b"{}")
     assert await store.idempotency.claim("acc", "k", "g", NOW + timedelta(hours=25)) is None
+
+
+async def test_large_outputs_are_not_kept_a_second_time_with_the_key(store: Store) -> None:
+    account = await an_account(store)
+    container, large = a_container(account), b"x" * 20_000
+    await store.idempotency.claim(account, "create", "f", NOW)
+    await store.containers.add(container, "create")
+    await store.idempotency.claim(account, "exec", "f", NOW)
+    execution = an_execution(container)
+    await store.executions.add(execution, "exec")
+    for key, body in (("create", large), ("exec", None)):
+        await store.idempotency.finish(account, key, 200, large, NOW)
+        seen = await store.idempotency.claim(account, key, "f", NOW)
+        assert seen is not None
+        assert (seen.status, seen.body) == (200, body)
+    assert seen.resource_id == execution.id
+
+
+async def test_a_key_is_remembered_while_its_command_runs_for_days_and_a_day_after(store: Store) -> None:
+    account = await an_account(store)
+    await store.containers.add(container := a_container(account))
+    await store.idempotency.claim(account, "k", "f", NOW)
+    await store.executions.add(an_execution(container), "k")
+    later = NOW + timedelta(days=29)
+    assert await store.idempotency.claim(account, "k", "f", later) is not None
+    await store.idempotency.finish(account, "k", 200, b"{}", later)
+    assert await store.idempotency.claim(account, "k", "f", later + timedelta(hours=23)) is not None
+    assert await store.idempotency.claim(account, "k", "f", later + timedelta(hours=25)) is None
+
+
+async def test_many_old_keys_are_forgotten_a_few_at_a_time(store: Store) -> None:
+    for number in range(300):
+        await store.idempotency.claim("acc", str(number), "f", NOW)
+    later = NOW + timedelta(days=2)
+    for left in (101, 1):
+        await store.idempotency.claim("acc", "new", "f", later)
+        assert (
+            await store.database.read(lambda c: c.execute(select(func.count(idempotency.c.key))).scalar_one()) == left
+        )
 
 
 async def test_a_key_whose_request_made_nothing_can_be_claimed_again(store: Store) -> None:

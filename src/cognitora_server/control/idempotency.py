@@ -22,7 +22,8 @@ class StoredResponse:
 class Claim:
     """What is known of a request: its first `answer`; or else the work is the caller's.
 
-    `made` is what it made already, for a server that was gone before it could answer: the answer is about that.
+    `made` is what it made already, for a server that was gone before it could answer, or whose answer was too large
+    to be kept: the answer is about that.
     """
 
     answer: StoredResponse | None = None
@@ -76,7 +77,7 @@ class Idempotency:
     async def finish(self, account_id: str, key: str, status: int, body: bytes) -> None:
         """Keep the answer for 24 hours, and give it to those who wait."""
         try:
-            await self._store.idempotency.finish(account_id, key, status, body)
+            await self._store.idempotency.finish(account_id, key, status, body, self._clock.now())
         finally:
             self._release(account_id, key)
 
