@@ -187,7 +187,7 @@ def test_lives() -> None:
         settings=settings(
             derandomize=not LIVES,
             database=None,
-            max_examples=LIVES or 60,
+            max_examples=LIVES or 45,
             stateful_step_count=30,
             deadline=None,
             phases=[Phase.generate],  # a failure can take half a minute to show: no time to make it smaller

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from cognitora_server.control.live import Live
 from cognitora_server.domain.clock import ManualClock
 from cognitora_server.domain.containers import Container, ContainerFilter, ContainerStatus
 from cognitora_server.domain.errors import CognitoraError, Conflict, NotFound
@@ -22,8 +23,12 @@ from tests.controls import Control, Start, starting, until
 STRANGER = "acc_00000000000000000000"
 ALL = Page(100)
 
+#: More containers than the host has room for wait.
+PLACES = 3
+
 _ORDER = {ContainerStatus.QUEUED: 0, ContainerStatus.STARTING: 1, ContainerStatus.RUNNING: 2, ContainerStatus.IDLE: 2}
 _LAST = 3
+_HELD = (ContainerStatus.STARTING, ContainerStatus.RUNNING, ContainerStatus.IDLE)
 
 
 class World:
@@ -41,7 +46,7 @@ class World:
     async def open(self) -> None:
         """Start the first server."""
         self._begin = await self._stack.enter_async_context(starting(self._folder))
-        self.control = await self._begin()
+        self.control = await self._begin(max_containers=PLACES)
 
     async def close(self) -> None:
         """End every container, and see that nothing is left of any."""
@@ -74,7 +79,9 @@ class World:
         return container.id
 
     async def execute(self, container_id: str, *command: str, **fields: Any) -> None:
-        """Run a command to its end, whatever that is."""
+        """Run a command to its end, whatever that is. One that waits for room could do so for ever."""
+        if self.control.reconciler.queue.position(container_id) is not None:
+            return
         wanted = ExecutionRequest(command, **fields)
         with suppress(Conflict):
             done = await self.control.executions.run(self.control.account, container_id, wanted)
@@ -99,7 +106,7 @@ class World:
 
     async def restart(self) -> None:
         """Stop the server as an operator would, and start it again."""
-        self.control = await self._begin()
+        self.control = await self._begin(max_containers=PLACES)
 
     async def crash(self) -> None:
         """Kill the server where it stands: nothing more is written, nothing waited for. Start it again."""
@@ -108,7 +115,7 @@ class World:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self.control = await self._begin()
+        self.control = await self._begin(max_containers=PLACES)
 
     async def reboot(self) -> None:
         """Let the host fail: the server and all sandboxes are gone at once, and the steady clock begins anew."""
@@ -127,10 +134,16 @@ class World:
     # Waiting
 
     async def settle(self) -> None:
-        """Wait until every container is ready or has ended."""
-        for live in self.control.reconciler.live:
-            await within(live.usable())
-        await self.settle_ends()
+        """Wait until every container is ready, has ended, or waits for room that there is not."""
+        waiting = self.control.reconciler.queue.position
+        while lives := [
+            live for live in self.control.reconciler.live if not _settled(live) and not waiting(live.container.id)
+        ]:
+            await within(lives[0].usable())
+            await self.settle_ends()
+        lives = list(self.control.reconciler.live)
+        held = [live for live in lives if not waiting(live.container.id)]
+        assert len(held) == min(PLACES, len(lives)), "room is left, and somebody waits"
 
     async def settle_ends(self) -> None:
         """Wait until every container that shall end, or whose command is over, has."""
@@ -171,6 +184,7 @@ class World:
         """Every container is in the list of its state, once."""
         listing = await self.control.containers.list(self.control.account, ContainerFilter(), ALL)
         assert {item.id for item in listing.items} == set(self.seen)
+        assert sum(item.status in _HELD for item in listing.items) <= PLACES
         assert listing.total == len(self.seen)
         final = [item.id for item in listing.items if item.status.final]
         counted = 0
@@ -201,6 +215,10 @@ class World:
             await is_not_found(executions.get(STRANGER, execution.id))
         assert (await containers.list(STRANGER, ContainerFilter(), ALL)).total == 0
         assert (await executions.list(STRANGER, ExecutionFilter(), ALL)).total == 0
+
+
+def _settled(live: Live) -> bool:
+    return live.ready.is_set() or live.ended.is_set()
 
 
 async def is_not_found(attempt: Coroutine[Any, Any, object]) -> None:
