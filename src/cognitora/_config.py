@@ -65,6 +65,11 @@ def _url(given: str) -> str:
         raise ConfigurationError(
             f"The server's address (base_url or COGNITORA_BASE_URL) must look like {DEFAULT_BASE_URL}, not {url!r}."
         )
+    if parsed.userinfo or parsed.query or parsed.fragment:
+        raise ConfigurationError(
+            "The server's address (base_url or COGNITORA_BASE_URL) must hold no user, password, '?' or '#': "
+            f"{DEFAULT_BASE_URL} is one. The key goes into api_key or COGNITORA_API_KEY."
+        )
     return url
 
 

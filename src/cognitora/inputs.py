@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
 Isolation = Literal["auto", "microvm", "gvisor", "container"]
 
 
-@dataclass(frozen=True)
 class Secret:
     """The value of a variable that is given to the processes and never shown again: `{"TOKEN": Secret("…")}`."""
 
-    value: str = field(repr=False)
+    # No dataclass: `asdict` of a request would make a mapping of it, which does not say any more that it is secret.
+    __slots__ = ("value",)
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
 
 
 Environment = Mapping[str, str | Secret]
@@ -65,7 +71,7 @@ class ComputeExecutionRequest:
     max_cost_credits: float | None = None
     command: list[str] | None = None
     persistent: bool = False
-    environment: dict[str, str] | None = None
+    environment: dict[str, str | Secret] | None = None
     timeout_seconds: int | None = None
     expires_at: str | None = None
     storage_gb: int | None = None
@@ -85,7 +91,7 @@ class PersistentContainerRequest:
     command: list[str] | None = None
     timeout_seconds: int | None = None
     expires_at: str | None = None
-    environment: dict[str, str] | None = None
+    environment: dict[str, str | Secret] | None = None
     storage_gb: int | None = None
     gpu_count: int = 0
     networking: bool | None = None
@@ -99,7 +105,7 @@ class ContainerExecRequest:
     files: list[FileUpload] | None = None
     timeout_seconds: int | None = None
     working_directory: str | None = None
-    environment: dict[str, str] | None = None
+    environment: dict[str, str | Secret] | None = None
 
 
 @dataclass

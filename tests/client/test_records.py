@@ -13,6 +13,7 @@ from typing import Any, assert_type
 import pytest
 
 import cognitora
+from cognitora import _wire
 from cognitora_server.api import examples
 
 CONTAINER: dict[str, Any] = {
@@ -138,3 +139,11 @@ def test_types_are_known_to_type_checkers() -> None:
     run_async: Callable[..., Coroutine[Any, Any, cognitora.RunResult]] = cognitora.AsyncContainers.run_and_wait
     assert callable(run)
     assert callable(run_async)
+
+
+def test_a_request_object_keeps_its_secrets() -> None:
+    secret = cognitora.Secret("hidden")
+    request = cognitora.ComputeExecutionRequest("image", 1, 64, environment={"TOKEN": secret, "WORD": "shown"})
+    assert "hidden" not in repr(request)
+    sent = _wire.given(**dataclasses.asdict(request))["environment"]
+    assert sent == {"TOKEN": {"value": "hidden", "secret": True}, "WORD": "shown"}

@@ -48,7 +48,9 @@ def test_a_key_that_can_be_none(key: str) -> None:
         cognitora.Cognitora(key)
 
 
-@pytest.mark.parametrize("url", ["host:8080", "ftp://host", "http://", "http://host:port"])
+@pytest.mark.parametrize(
+    "url", ["host:8080", "ftp://host", "http://", "http://host:port", "http://u:p@host", "http://host/?a=b"]
+)
 def test_an_address_that_is_none(url: str) -> None:
     with pytest.raises(cognitora.ConfigurationError, match="COGNITORA_BASE_URL"):
         cognitora.Cognitora("cgk_key", url)

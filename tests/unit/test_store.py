@@ -203,7 +203,7 @@ async def test_large_outputs_are_not_kept_a_second_time_with_the_key(store: Stor
         seen = await store.idempotency.claim(account, key, "f", NOW)
         assert seen is not None
         assert (seen.status, seen.body) == (200, body)
-    assert seen.resource_id == execution.id
+        assert seen.resource_id == {"create": container.id, "exec": execution.id}[key]
 
 
 async def test_a_key_is_remembered_while_its_command_runs_for_days_and_a_day_after(store: Store) -> None:
