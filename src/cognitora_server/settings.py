@@ -54,7 +54,7 @@ def _host_port(text: str) -> str:
 class Settings(BaseSettings):
     """Everything an operator can set. Each field's description is its documentation (`docs/settings.md`)."""
 
-    model_config = SettingsConfigDict(env_prefix="COGNITORA_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="COGNITORA_", extra="forbid", frozen=True, allow_inf_nan=False)
 
     data_dir: Path = Field(
         DEFAULT_DATA_DIR,

@@ -52,6 +52,13 @@ class Host:
         return self.queue.seen(container).queue_position
 
 
+def test_the_largest_that_is_allowed_fits_an_empty_host() -> None:
+    for most in (0.1, 0.57, 1.001, 2.003, 4.1):
+        host = HostCapacity(load_settings(host_cpu_cores=most, host_memory_mb=100, cpu_overcommit=1))
+        host.check(wanted := Resources(most, 100, 1))
+        assert Queue(host).join(a_container("a", resources=wanted)).is_set(), most
+
+
 def test_what_fits_starts_at_once_and_does_not_wait() -> None:
     host = Host()
     container = host.add("a", 1000)

@@ -28,6 +28,8 @@ def test_flags_win_over_environment_over_file(tmp_path: Path, monkeypatch: pytes
         ('listen = "8080"', "HOST:PORT"),
         ('listen = "example:80"', "listen"),
         ("ready_disks = -1", "ready_disks"),
+        ("account_budget_credits = inf", "account_budget_credits"),
+        ("cpu_overcommit = nan", "cpu_overcommit"),
         ("not toml", "cannot be read"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from cognitora_server.domain.budgets import Month, budget_sentence
@@ -43,8 +44,8 @@ class Budgets:
         ]
         for account, budget in used_up:
             end = End(ContainerStatus.TERMINATED, Reason.BUDGET, budget_sentence(account, budget, month))
-            for live in by_account[account.id]:
-                await live.want_end(end)
+            # All at once: one after the other the last would go on spending while the first are written down.
+            await asyncio.gather(*(live.want_end(end) for live in by_account[account.id]))
 
     def _soon(self, lives: Iterable[Live]) -> int:
         """Return what is not in the ledger yet and will be in a moment, in millionths of a credit."""

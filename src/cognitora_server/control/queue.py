@@ -84,7 +84,7 @@ class Queue:
     """Who has room on this host, and who waits for it."""
 
     def __init__(self, host: HostCapacity) -> None:
-        self._whole = Room(int(host.all_cpu_cores * 1000), max(1, int(host.all_memory_mb)), host.all_containers)
+        self._whole = Room(round(host.all_cpu_cores * 1000), max(1, int(host.all_memory_mb)), host.all_containers)
         self._free = self._whole
         self._held: dict[str, Container] = {}
         self._held_by: dict[str, Room] = {}

@@ -125,7 +125,7 @@ usage = Table(
     Column("image", Text, nullable=False),
     Column("seconds", BigInteger, nullable=False),
     Column("micro", BigInteger, nullable=False),
-    Index("usage_by_account", "account_id", "day"),
+    Index("usage_by_account", "account_id", "day", "micro"),
 )
 
 executions = Table(

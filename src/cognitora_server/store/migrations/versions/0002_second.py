@@ -138,7 +138,7 @@ def _add_metering() -> None:
         sa.Column("micro", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("container_id", "day"),
     )
-    op.create_index("usage_by_account", "usage", ["account_id", "day"])
+    op.create_index("usage_by_account", "usage", ["account_id", "day", "micro"])
     _fill_meters()
 
 
