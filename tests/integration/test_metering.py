@@ -10,10 +10,11 @@ import pytest
 from tests.controls import Control, Start, until
 
 from cognitora_server.control.usage import UsageReports
-from cognitora_server.domain.containers import Container, ContainerChange, ContainerStatus, Reason, Resources
+from cognitora_server.domain.containers import Container, ContainerChange, ContainerStatus, Reason, Resources, Usage
 from cognitora_server.domain.errors import AccountLimitReached, BudgetExhausted, CognitoraError, ResourcesUnavailable
 from cognitora_server.domain.pages import Page
 from cognitora_server.domain.usage import UsageFilter, UsageGroup
+from cognitora_server.drivers.fake import FakeSandbox
 
 #: 2 + 0.125 / 2 + 0.01 credits an hour.
 SMALL = Resources(cpu_cores=1, memory_mb=128, storage_gb=1)
@@ -251,3 +252,29 @@ async def test_usage_is_told_until_this_moment(start: Start) -> None:
     one = await reports.report(control.account, wanted, Page())
     assert [(item.key, item.image, item.seconds) for item in one.sums.items] == [(container.id, container.image, 21)]
     assert one.standing.containers == 0
+
+
+async def test_what_is_shown_while_it_ends_is_no_less_and_no_more_than_the_bill(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control = await start()
+    container = await a_running(control)
+    live = control.reconciler.live.get(container.id)
+    assert live is not None
+    assert live.sandbox is not None
+    kind, asked, answer = type(live.sandbox), asyncio.Event(), asyncio.Event()
+    usage = kind.usage
+
+    async def slow(sandbox: FakeSandbox) -> Usage:
+        asked.set()
+        await answer.wait()
+        return Usage()
+
+    control.clock.advance(100)
+    monkeypatch.setattr(kind, "usage", slow)
+    looking = asyncio.create_task(control.get(container))
+    await asked.wait()
+    monkeypatch.setattr(kind, "usage", usage)
+    await control.containers.cancel(control.account, container.id)
+    answer.set()
+    assert (await looking).meter.seconds == (await control.get(container)).meter.seconds == 100

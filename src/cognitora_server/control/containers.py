@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from cognitora_server.domain.clock import MICROSECONDS, Clock
+from cognitora_server.domain.clock import MICROSECONDS, Clock, Steady
 from cognitora_server.domain.containers import (
     Container,
     ContainerChange,
@@ -95,15 +95,17 @@ class Containers:
 
     async def get(self, account_id: str, container_id: str) -> Container:
         """Return a container, with its use and progress of this moment. Raises NotFound."""
+        steady = self._clock.steady()
         container = await self._store.containers.get(container_id, account_id)
         if container is None:
             raise missing(f"container {container_id!r}", self._settings)
-        return await self._seen_now(container)
+        return await self._seen_now(container, steady)
 
     async def list(self, account_id: str, wanted: ContainerFilter, page: Page) -> Listing[Container]:
         """Return a page of the account's containers, newest first."""
+        steady = self._clock.steady()
         listing = await self._store.containers.list(account_id, wanted, page)
-        return Listing(tuple(map(self._read, listing.items)), listing.total)
+        return Listing(tuple(self._read(container, steady) for container in listing.items), listing.total)
 
     async def update(self, account_id: str, container_id: str, change: ContainerChange) -> Container:
         """Set a new deadline (so many seconds from now, or from its start; or an instant) or idle timeout.
@@ -160,23 +162,24 @@ class Containers:
         """Return what `resources` would cost, held for `seconds`."""
         return cost(resources, seconds, self._settings.prices)
 
-    async def _seen_now(self, container: Container) -> Container:
+    async def _seen_now(self, container: Container, steady: Steady) -> Container:
         live = self._reconciler.live.get(container.id)
         if live is None or container.status.final:
             return container
+        seen = self._read(container, steady)
         usage = await live.sandbox.usage() if live.sandbox is not None else container.usage
-        seen = self._read(container)
         return replace(seen, usage=usage, progress=live.progress or seen.progress)
 
-    def _read(self, container: Container) -> Container:
-        """Return a container with meter, activity and place in the queue of this moment.
+    def _read(self, container: Container, steady: Steady) -> Container:
+        """Return a container with activity and place in the queue of this moment, and its meter at `steady`.
 
+        That is when it was asked for in the store: had its meter been stopped by then, the store would have said so.
         The meter and activity of one that is not known to be held are as they stood.
         """
         live = self._reconciler.live.get(container.id)
         if live is None or live.sandbox is None or container.started_at is None:
             return self._reconciler.queue.seen(container)
-        return replace(container, meter=container.meter.read(self._clock.steady()), active_at=live.active_at)
+        return replace(container, meter=container.meter.read(steady), active_at=live.active_at)
 
     def _end_of_time(self, container: Container, changes: Mapping[str, Any]) -> int | None:
         """Return where a container's meter stands when its new time is over; None if only the day's time tells."""
