@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -32,6 +33,8 @@ func TestMain(m *testing.M) {
 	if err := boot.SealDescriptors(); err != nil {
 		panic(err)
 	}
+	// Under nohup it would be ignored by the children too; the agent itself takes every signal.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	shared = reaper.New()
 	os.Exit(m.Run())
 }
