@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from starlette.requests import Request
@@ -74,6 +74,9 @@ def remote_address(scope: Scope) -> str | None:
     """Return the address of the other side, by what a proxy on this host says about it; None if it is no address."""
     client = scope.get("client")
     try:
-        return str(ip_address(client[0])) if client else None
+        address = ip_address(client[0]) if client else None
     except ValueError:
         return None
+    # A server that listens on [::] sees IPv4 callers as IPv6: 127.0.0.1 is ::ffff:127.0.0.1 there.
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address) if address else None

@@ -57,7 +57,7 @@ async def test_two_apps_count_apart(fakes: Fakes) -> None:
         assert "/health" not in (await other.get("/metrics")).text
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
 async def test_without_a_token_this_host_may_read(fakes: Fakes, address: str) -> None:
     async with client_of(fakes, address) as client:
         assert (await client.get("/metrics")).status_code == 200
@@ -78,7 +78,7 @@ async def test_what_a_proxy_hands_on_is_not_from_this_host(fakes: Fakes) -> None
 
 @pytest.mark.parametrize(("given", "status"), [(TOKEN, 200), ("wrong", 401), ("cgk_one", 401), (None, 401)])
 async def test_with_a_token_it_is_wanted_from_everybody(fakes: Fakes, given: str | None, status: int) -> None:
-    for address in ("127.0.0.1", "192.0.2.1"):
+    for address in ("127.0.0.1", "192.0.2.1", "::ffff:192.0.2.1"):
         async with client_of(fakes, address, metrics_token=TOKEN) as client:
             headers = {"Authorization": f"Bearer {given}"} if given else {}
             assert (await client.get("/metrics", headers=headers)).status_code == status
