@@ -108,5 +108,5 @@ def _show(accounts: list[dict[str, object]], as_json: bool) -> None:
 def _cell(name: str, value: object, own: object) -> str:
     if name in ("id", "name"):
         return escape(str(value))
-    text = _NONE if value is None else f"{value:g}"
+    text = _NONE if value is None else f"{value:.12g}"
     return text if isinstance(own, list) and name in own else f"{text} (default)"

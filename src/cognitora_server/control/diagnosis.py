@@ -86,6 +86,6 @@ def _disk(settings: Settings) -> Check:
 def _capacity(settings: Settings) -> Check:
     host = HostCapacity(settings)
     limits = "v2" if Path("/sys/fs/cgroup/cgroup.controllers").exists() else "v1"
-    largest = f"one container at the most {host.cpu_cores:g} CPUs and {host.memory_mb} MiB of memory"
-    together = f"all together {host.all_cpu_cores:g} CPUs and {host.all_memory_mb:g} MiB"
+    largest = f"one container at the most {host.cpu_cores:.12g} CPUs and {host.memory_mb} MiB of memory"
+    together = f"all together {host.all_cpu_cores:.12g} CPUs and {host.all_memory_mb:.12g} MiB"
     return Check("capacity", "ok", f"{largest}, {together}; control groups {limits}")

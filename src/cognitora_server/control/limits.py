@@ -41,7 +41,8 @@ def check_most(field: str, asked: float, largest: float) -> None:
     """Raise ResourcesUnavailable where a field asks for more than the largest that is ever given."""
     if asked > largest:
         raise ResourcesUnavailable(
-            f"`{field}` {asked:g} can never be given: the largest that this server gives a container is {largest:g}.",
+            f"`{field}` {asked:.12g} can never be given: the largest that this server gives a container is "
+            f"{largest:.12g}.",
             field=field,
             asked=asked,
             largest=largest,

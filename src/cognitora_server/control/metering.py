@@ -70,7 +70,7 @@ class Metering:
             return
         await live.change(budget_warned_at=self._clock.now())
         extra = {"container_id": container.id}
-        _log.warning("has used 80 %% of its maxCostCredits (%g)", container.max_cost_credits, extra=extra)
+        _log.warning("has used 80 %% of its maxCostCredits (%.12g)", container.max_cost_credits, extra=extra)
 
 
 def meter_of(live: Live, steady: Steady) -> Meter:
@@ -92,7 +92,7 @@ def due(container: Container, meter: Meter, now: datetime) -> End | None:
         return End(
             ContainerStatus.TERMINATED,
             Reason.BUDGET,
-            f"Its maxCostCredits ({container.max_cost_credits:g}) were used up. Create it with more.",
+            f"Its maxCostCredits ({container.max_cost_credits:.12g}) were used up. Create it with more.",
         )
     return None
 

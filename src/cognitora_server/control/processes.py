@@ -187,7 +187,7 @@ def _ended(execution: Execution, process: Process, output: OutputCollector) -> E
     message = None
     if process.timed_out:
         status = ExecutionStatus.TIMEOUT
-        message = f"Timed out after {execution.timeout_seconds:g} s; it and all it had started were killed."
+        message = f"Timed out after {execution.timeout_seconds:.12g} s; it and all it had started were killed."
     exit_code = TIMEOUT_EXIT_CODE if process.timed_out else process.exit_code
     return replace(
         execution, status=status, exit_code=exit_code, error_message=message, output=output.output()

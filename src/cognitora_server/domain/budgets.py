@@ -68,7 +68,7 @@ def admit(standing: Standing, wanted: Resources, prices: Prices) -> None:
 def budget_sentence(account: Account, budget: float, month: Month) -> str:
     """Say that a budget is used up, when it renews, and what helps until then."""
     return (
-        f"The account {account.name!r} has used up its budget of {budget:g} credits for {month}. It renews on "
+        f"The account {account.name!r} has used up its budget of {budget:.12g} credits for {month}. It renews on "
         f"{month.next}; until then its operator can raise it: 'cognitora accounts set {account.name} "
         "--budget-credits N'."
     )
@@ -80,7 +80,7 @@ def _check_budget(standing: Standing, wanted: Resources, prices: Prices) -> None
         return
     if cost(wanted, _WORTHWHILE_SECONDS, prices).micro > remaining or remaining == 0:
         raise BudgetExhausted(
-            f"{budget_sentence(standing.account, budget, standing.month)} Spent so far: {standing.spent / MICRO:g}.",
+            f"{budget_sentence(standing.account, budget, standing.month)} Spent so far: {standing.spent / MICRO:.12g}.",
             budget_credits=budget,
             spent_credits=standing.spent / MICRO,
             remaining_credits=remaining / MICRO,
@@ -91,7 +91,7 @@ def _check_budget(standing: Standing, wanted: Resources, prices: Prices) -> None
 def _check_ever(field: str, asked: float, most: float | None) -> None:
     if most is not None and asked > most:
         raise ResourcesUnavailable(
-            f"`{field}` {asked:g} can never be given: this account may hold {most:g} in all.",
+            f"`{field}` {asked:.12g} can never be given: this account may hold {most:.12g} in all.",
             field=field,
             asked=asked,
             largest=most,
@@ -101,9 +101,9 @@ def _check_ever(field: str, asked: float, most: float | None) -> None:
 def _check(name: str, what: str, option: str, asked: float, held: float, most: float | None) -> None:
     if most is not None and held + asked > most + _TINY:
         raise AccountLimitReached(
-            f"The account {name!r} holds {held:g} {what} of at most {most:g}, and this would be {asked:g} more. Cancel "
-            f"a container or wait until one ends; its operator can raise the limit: 'cognitora accounts set {name} "
-            f"{option} N'.",
+            f"The account {name!r} holds {held:.12g} {what} of at most {most:.12g}, and this would be {asked:.12g} "
+            "more. Cancel a container or wait until one ends; its operator can raise the limit: 'cognitora accounts "
+            f"set {name} {option} N'.",
             limit=most,
             held=held,
             asked=asked,

@@ -197,5 +197,5 @@ class ContainerListAnswer(CamelAnswer):
 def _warning(container: Container) -> str | None:
     if container.budget_warned_at is None:
         return None
-    limit = f"{container.max_cost_credits:g}"
+    limit = f"{container.max_cost_credits:.12g}"
     return f"It has used 80 % of its maxCostCredits ({limit}), and is ended before it costs more. Create it with more."
