@@ -236,6 +236,21 @@ async def test_waiting_containers_of_an_account_end_with_its_budget(start: Start
         assert end.reason is Reason.BUDGET
 
 
+async def test_a_long_queue_does_not_use_up_a_budget(start: Start) -> None:
+    control = await start(account_budget_credits=HOUR_CREDITS * 20 / 3600, max_containers=1)
+    running = await a_running(control)
+    waiting = [await control.create("localhost/silent", persistent=True) for _ in range(30)]
+    control.clock.advance(15)
+    await control.reconciler.look()
+    assert {(await control.get(one)).status.final for one in (running, *waiting)} == {False}
+    for _ in range(10):
+        control.clock.advance(0.5)
+        await control.reconciler.look()
+    ended = [await control.ended(one) for one in (running, *waiting)]
+    assert {one.end and one.end.reason for one in ended} == {Reason.BUDGET}
+    assert sum(one.cost for one in ended) <= HOUR_CREDITS * 20 / 3600
+
+
 async def test_usage_is_told_until_this_moment(start: Start) -> None:
     control = await start(account_budget_credits=10.0, account_max_containers=5)
     control.clock.jump((datetime(2026, 3, 10, 23, 59, 50, tzinfo=UTC) - control.clock.now()).total_seconds())

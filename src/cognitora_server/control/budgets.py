@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from cognitora_server.domain.budgets import Month, budget_sentence
 from cognitora_server.domain.clock import MICROSECONDS, Clock, Steady
@@ -47,11 +47,17 @@ class Budgets:
             # All at once: one after the other the last would go on spending while the first are written down.
             await asyncio.gather(*(live.want_end(end) for live in by_account[account.id]))
 
-    def _soon(self, lives: Iterable[Live]) -> int:
+    def _soon(self, lives: Collection[Live]) -> int:
         """Return what is not in the ledger yet and will be in a moment, in millionths of a credit."""
         now = self._clock.steady()
         soon = Steady(now.boot, now.microseconds + _MARGIN)
-        return sum(_unwritten(live, soon) for live in lives)
+        begun = sum(_unwritten(live, soon) for live in lives if not _waits(live))
+        # What waits for room takes the place of what ends: the whole queue does not start in a moment.
+        return begun + max((_unwritten(live, soon) for live in lives if _waits(live)), default=0)
+
+
+def _waits(live: Live) -> bool:
+    return live.container.status is ContainerStatus.QUEUED
 
 
 def _unwritten(live: Live, soon: Steady) -> int:
