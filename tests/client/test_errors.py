@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 from typing import Any
 
@@ -99,6 +100,13 @@ def test_no_server(make_client: MakeClient) -> None:
 def test_an_empty_id_is_refused_before_anything_is_sent(make_client: MakeClient) -> None:
     with FlakyServer() as flaky, pytest.raises(ValueError, match="The id is empty"):
         make_client("cgk_key", flaky.base_url).containers.cancel_container("")
+    assert flaky.seen == []
+
+
+@pytest.mark.parametrize("content", [io.StringIO("text"), 5, None])
+def test_what_is_no_content_is_refused_before_anything_is_sent(make_client: MakeClient, content: Any) -> None:
+    with FlakyServer() as flaky, pytest.raises(TypeError, match="opened with 'rb', not"):
+        make_client("cgk_key", flaky.base_url).containers.write_file("cnt_1", "/a", content)
     assert flaky.seen == []
 
 
