@@ -126,8 +126,10 @@ def _add_removals(app: typer.Typer, settings: SettingsSource, in_use: InUseSourc
     ) -> None:
         """Remove images by name or id. A name goes alone while the image has others."""
 
+        used = in_use()
+
         async def work() -> None:
-            store, used = ImageStore(settings()), in_use()
+            store = ImageStore(settings())
             for reference in references:
                 await store.find(reference)  # Unlike a program, a person wants to hear of a wrong name.
                 await store.remove(reference, used)
