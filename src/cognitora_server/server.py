@@ -208,7 +208,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise CannotListen(
-            f"The server cannot listen on {host}:{port}: {error.strerror}. Choose another address with --listen."
+            f"The server cannot listen on {host}:{port}: {error.strerror}. If a server runs there already, use or stop "
+            "that one; or choose another address with --listen."
         ) from error
     return listener
 

@@ -285,5 +285,7 @@ def _check_environment() -> None:
 def _explain(error: Exception, file: Path | None) -> str:
     if not isinstance(error, ValidationError):
         return f"The settings file {file} cannot be read: {error}"
-    lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+    lines = [
+        f"{'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors()
+    ]
     return "The settings are not valid: " + "; ".join(lines)

@@ -25,7 +25,7 @@ def test_flags_win_over_environment_over_file(tmp_path: Path, monkeypatch: pytes
     ("text", "named"),
     [
         ("lisen = 1", "lisen"),
-        ('listen = "8080"', "HOST:PORT"),
+        ('listen = "8080"', "listen: give HOST:PORT"),
         ('listen = "example:80"', "listen"),
         ("ready_disks = -1", "ready_disks"),
         ("account_budget_credits = inf", "account_budget_credits"),

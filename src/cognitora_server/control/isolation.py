@@ -30,7 +30,10 @@ class Drivers:
     def of(self, isolation: Isolation | None) -> Driver:
         """Return the driver of an isolation, whatever the minimum. Raises IsolationUnavailable."""
         if isolation is None or isolation not in self._available:
-            raise IsolationUnavailable(f"This host cannot give {isolation} isolation now. Run 'cognitora doctor'.")
+            raise IsolationUnavailable(
+                f"This host cannot give {isolation} isolation now; 'cognitora doctor' shows what it can "
+                "give, and what is missing."
+            )
         return self._available[isolation]
 
     def choose(self, requested: str) -> Driver:
