@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from tests.controls import Control, Start, until
 
+from cognitora_server.control import reconciler
 from cognitora_server.control.usage import UsageReports
 from cognitora_server.domain.containers import Container, ContainerChange, ContainerStatus, Reason, Resources, Usage
 from cognitora_server.domain.errors import AccountLimitReached, BudgetExhausted, CognitoraError, ResourcesUnavailable
@@ -293,3 +295,26 @@ async def test_what_is_shown_while_it_ends_is_no_less_and_no_more_than_the_bill(
     await control.containers.cancel(control.account, container.id)
     answer.set()
     assert (await looking).meter.seconds == (await control.get(container)).meter.seconds == 100
+
+
+async def test_an_end_that_cannot_be_written_at_once_is_paid_for_until_it_began(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciler, "_RETRY_SECONDS", 0.01)
+    control = await start()
+    container = await a_running(control)
+    control.clock.advance(100)
+    stop, tries = control.store.usage.stop, 0
+
+    async def fails_once(*arguments: Any, **changes: Any) -> Container | None:
+        nonlocal tries
+        tries += 1
+        control.clock.advance(50)
+        if tries == 1:
+            raise OSError("the disk is full")
+        return await stop(*arguments, **changes)
+
+    monkeypatch.setattr(control.store.usage, "stop", fails_once)
+    await control.containers.cancel(control.account, container.id)
+    assert (await control.ended(container)).status is ContainerStatus.CANCELLED
+    assert await seconds_of(control, container) == 100

@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cognitora_server.domain.clock import Steady
 from cognitora_server.domain.containers import Container, End, Reason
 from cognitora_server.domain.executions import Execution
 from cognitora_server.domain.images import Image
@@ -46,6 +47,8 @@ class Live:
         self.end_known = asyncio.Event()
         self.ended = asyncio.Event()
         self.end: End | None = None
+        #: When its end began, if it was known to be held then.
+        self.held_until: Steady | None = None
         self.main_output: OutputCollector | None = None
         self.outputs: dict[str, OutputCollector] = {}
         #: Held by whoever reads the deadline to write it: the start, and a user's change.

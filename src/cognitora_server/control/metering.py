@@ -54,9 +54,13 @@ class Metering:
             held[container.id].container = container
 
     async def stop(self, live: Live, **changes: Any) -> None:
-        """Stop a container's meter and change its record. Time in which it was not known to be held is not charged."""
-        steady = self._clock.steady() if live.sandbox is not None else None
-        stopped = await self._store.usage.stop(live.container.id, steady, self._clock.now(), **changes)
+        """Stop a container's meter and change its record. Time in which it was not known to be held is not charged.
+
+        Where this fails it can be repeated, also without the sandbox: it is charged until the first time.
+        """
+        if live.sandbox is not None:
+            live.held_until = self._clock.steady()
+        stopped = await self._store.usage.stop(live.container.id, live.held_until, self._clock.now(), **changes)
         if stopped is not None:
             live.container = stopped
 
