@@ -17,4 +17,5 @@ def test_an_image_that_is_not_there_cannot_be_removed_and_that_is_one_sentence(t
         [COGNITORA, "images", "--data-dir", tmp_path, "rm", name], capture_output=True, text=True, check=False
     )
     assert (failed.returncode, failed.stderr.count("\n")) == (1, 1), failed.stderr
+    assert failed.stderr.startswith("cognitora: ")
     assert name in failed.stderr

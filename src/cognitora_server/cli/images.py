@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,12 +18,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from cognitora_server.domain.errors import CognitoraError
 from cognitora_server.domain.images import Image, ImageReference
 from cognitora_server.host.images import ImageSettings, ImageStore, PullProgress, bootstrap
 from cognitora_server.host.images.recipes import DEFAULT_NAMES, RECIPES
 
-Result = TypeVar("Result")
 SettingsSource = Callable[[], ImageSettings]
 InUseSource = Callable[[], Collection[str]]
 
@@ -49,7 +47,7 @@ def _add_views(app: typer.Typer, settings: SettingsSource) -> None:
     @app.command("list")
     def list_images(as_json: JsonOption = False) -> None:
         """List all images, the newest first."""
-        images = _run(ImageStore(settings()).list())
+        images = asyncio.run(ImageStore(settings()).list())
         if as_json:
             print(json.dumps([_as_json(image) for image in images], indent=2))
         else:
@@ -58,7 +56,7 @@ def _add_views(app: typer.Typer, settings: SettingsSource) -> None:
     @app.command("df")
     def df(as_json: JsonOption = False) -> None:
         """Show how much space images take, and how much is left."""
-        usage = _run(ImageStore(settings()).disk_usage())
+        usage = asyncio.run(ImageStore(settings()).disk_usage())
         if as_json:
             print(json.dumps(asdict(usage)))
         else:
@@ -76,7 +74,7 @@ def _add_sources(app: typer.Typer, settings: SettingsSource) -> None:
 
         Registries, mirrors and credentials are podman's: see containers-registries.conf(5) and podman-login(1).
         """
-        image = _run(_pull(settings(), reference))
+        image = asyncio.run(_pull(settings(), reference))
         _say_image(image)
 
     @app.command("import")
@@ -85,7 +83,7 @@ def _add_sources(app: typer.Typer, settings: SettingsSource) -> None:
         name: Annotated[str | None, typer.Option(help="Name for the image, such as my-agent:1.")] = None,
     ) -> None:
         """Import a file: from 'docker save', 'podman save', an OCI archive, or a plain tar of a root."""
-        image = _run(_import(settings(), file, name))
+        image = asyncio.run(_import(settings(), file, name))
         _say_image(image)
 
     @app.command("bootstrap")
@@ -101,7 +99,7 @@ def _add_sources(app: typer.Typer, settings: SettingsSource) -> None:
     ) -> None:
         """Build base images from Debian packages, without any registry. Needs root and mmdebstrap."""
         console = _console()
-        done = _run(
+        done = asyncio.run(
             bootstrap(
                 settings(),
                 names or (),
@@ -134,7 +132,7 @@ def _add_removals(app: typer.Typer, settings: SettingsSource, in_use: InUseSourc
                 await store.find(reference)  # Unlike a program, a person wants to hear of a wrong name.
                 await store.remove(reference, used)
 
-        _run(work())
+        asyncio.run(work())
 
     @app.command("prune")
     def prune(
@@ -143,7 +141,7 @@ def _add_removals(app: typer.Typer, settings: SettingsSource, in_use: InUseSourc
         ] = False,
     ) -> None:
         """Remove images without a name, which newer builds left behind."""
-        removed = _run(ImageStore(settings()).prune(in_use(), unnamed_only=not everything))
+        removed = asyncio.run(ImageStore(settings()).prune(in_use(), unnamed_only=not everything))
         freed = decimal(sum(image.size_bytes for image in removed))
         _console().print(f"Removed {len(removed)} images of {freed}; layers that others share stay.")
 
@@ -194,14 +192,6 @@ async def _import(settings: ImageSettings, file: Path, name: str | None) -> Imag
     if reference and reference.short:
         reference = ImageReference.parse(reference.candidates[0])
     return await ImageStore(settings).import_archive(file, reference)
-
-
-def _run(work: Coroutine[Any, Any, Result]) -> Result:
-    try:
-        return asyncio.run(work)
-    except CognitoraError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[red]Error:[/red] {escape(error.message)}")
-        raise typer.Exit(1) from error
 
 
 def _console() -> Console:
