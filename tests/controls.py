@@ -17,15 +17,11 @@ from cognitora_server.control.lifecycle import Workshop
 from cognitora_server.control.processes import ExecutionRunner
 from cognitora_server.control.reconciler import Reconciler
 from cognitora_server.domain.clock import ManualClock
-from cognitora_server.domain.containers import (
-    Container,
-    ContainerFilter,
-    ContainerRequest,
-    Resources,
-)
+from cognitora_server.domain.containers import Container, ContainerFilter, ContainerRequest
 from cognitora_server.domain.executions import ExecutionRequest
 from cognitora_server.domain.images import Image, ImageConfig, ImageNotFound, ImageReference
 from cognitora_server.domain.pages import Page
+from cognitora_server.domain.resources import Resources
 from cognitora_server.drivers.base import Driver
 from cognitora_server.drivers.fake import FakeDriver
 from cognitora_server.drivers.oci import agent_binary

@@ -11,9 +11,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cognitora_server.domain.containers import Isolation, Resources
+from cognitora_server.domain.containers import Isolation
 from cognitora_server.domain.ids import CONTAINER, new_id
 from cognitora_server.domain.images import Image
+from cognitora_server.domain.resources import Resources
 from cognitora_server.drivers.base import Driver, Sandbox, SandboxSpec
 from cognitora_server.drivers.fake import FakeDriver
 from cognitora_server.drivers.oci import agent_binary, container_runtimes, find_runsc

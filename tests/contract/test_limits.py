@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cognitora_server.domain.containers import GIB, MIB, Resources
+from cognitora_server.domain.containers import GIB, MIB
 from cognitora_server.domain.errors import GuestError, GuestUnreachable
+from cognitora_server.domain.resources import Resources
 from cognitora_server.drivers.base import Sandbox, SandboxExit
 from cognitora_server.host.disks import disk_use
 

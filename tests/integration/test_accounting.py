@@ -22,8 +22,9 @@ from tests.controls import Control, Start, starting
 from tests.hollow import HollowDriver
 
 from cognitora_server.control import lifecycle, reconciler
-from cognitora_server.domain.containers import Container, ContainerChange, ContainerRequest, ContainerStatus, Resources
+from cognitora_server.domain.containers import Container, ContainerChange, ContainerRequest, ContainerStatus
 from cognitora_server.domain.pages import Page
+from cognitora_server.domain.resources import Resources
 from cognitora_server.domain.usage import UsageFilter, UsageGroup
 
 CONTAINERS = 500

@@ -14,12 +14,7 @@ from tests.controls import HOUR_CREDITS, Start
 from cognitora_server.control import reconciler
 from cognitora_server.control.health import Health
 from cognitora_server.control.uploads import FileRejected
-from cognitora_server.domain.containers import (
-    ContainerChange,
-    ContainerStatus,
-    Reason,
-    Resources,
-)
+from cognitora_server.domain.containers import ContainerChange, ContainerStatus, Reason
 from cognitora_server.domain.errors import (
     Conflict,
     InvalidRequest,
@@ -30,6 +25,7 @@ from cognitora_server.domain.errors import (
 )
 from cognitora_server.domain.executions import ExecutionFilter, ExecutionStatus, FileUpload
 from cognitora_server.domain.pages import Page
+from cognitora_server.domain.resources import Resources
 
 
 async def test_a_one_shot_runs_the_images_command_or_its_own(start: Start) -> None:

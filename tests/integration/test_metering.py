@@ -12,9 +12,10 @@ from tests.controls import Control, Start, until
 
 from cognitora_server.control import reconciler
 from cognitora_server.control.usage import UsageReports
-from cognitora_server.domain.containers import Container, ContainerChange, ContainerStatus, Reason, Resources, Usage
+from cognitora_server.domain.containers import Container, ContainerChange, ContainerStatus, Reason, Usage
 from cognitora_server.domain.errors import AccountLimitReached, BudgetExhausted, CognitoraError, ResourcesUnavailable
 from cognitora_server.domain.pages import Page
+from cognitora_server.domain.resources import Resources
 from cognitora_server.domain.usage import UsageFilter, UsageGroup
 from cognitora_server.drivers.fake import FakeSandbox
 

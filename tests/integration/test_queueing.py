@@ -10,9 +10,10 @@ import pytest
 from tests.controls import SMALL, Control, Start, until
 
 from cognitora_server.control.idempotency import Claim, Idempotency
-from cognitora_server.domain.containers import Container, ContainerRequest, ContainerStatus, Reason, Resources
+from cognitora_server.domain.containers import Container, ContainerRequest, ContainerStatus, Reason
 from cognitora_server.domain.errors import Conflict, IdempotencyConflict
 from cognitora_server.domain.executions import ExecutionRequest
+from cognitora_server.domain.resources import Resources
 
 QUEUED = ContainerStatus.QUEUED
 

@@ -10,10 +10,12 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from cognitora_server.domain.clock import MICROSECONDS, ManualClock, SystemClock
-from cognitora_server.domain.containers import Container, ContainerType, Resources
+from cognitora_server.domain.containers import Container, ContainerType
 from cognitora_server.domain.credits import MICRO, Prices, cost, micro_credits, seconds_affordable
 from cognitora_server.domain.ids import new_id
-from cognitora_server.domain.metering import Charge, Meter, bill, charges, shown_end
+from cognitora_server.domain.metering import Charge, charges, shown_end
+from cognitora_server.domain.meters import Meter
+from cognitora_server.domain.resources import Resources
 
 PRICES = Prices()
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -153,7 +155,7 @@ def test_charges_add_up_to_the_bill(steps: list[float], limit: float) -> None:
         total["micro"] += sum(charge.micro for charge in found)
         container = a_container(resources=container.resources, max_cost_credits=limit, meter=Meter(held))
     assert total["seconds"] == -(-held // MICROSECONDS)
-    assert total["micro"] == bill(container, container.meter) == round(container.cost * MICRO)
+    assert total["micro"] == container.bill(container.meter) == round(container.cost * MICRO)
     assert container.cost == min(limit, cost(container.resources, held / MICROSECONDS, PRICES).total)
 
 

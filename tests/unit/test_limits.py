@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from cognitora_server.control.limits import HostCapacity, check_request
-from cognitora_server.domain.containers import MIB, ContainerRequest, Resources
+from cognitora_server.domain.containers import MIB, ContainerRequest
 from cognitora_server.domain.errors import ResourcesUnavailable
+from cognitora_server.domain.resources import Resources
 from cognitora_server.settings import InvalidSettings, load_settings
 
 

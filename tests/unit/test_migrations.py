@@ -10,7 +10,6 @@ from alembic import command
 from sqlalchemy import create_engine, text
 
 from cognitora_server.domain.clock import MICROSECONDS
-from cognitora_server.domain.metering import bill
 from cognitora_server.domain.pages import Page
 from cognitora_server.domain.usage import UsageFilter
 from cognitora_server.store import Store
@@ -60,4 +59,4 @@ async def test_containers_of_the_first_version_are_metered(tmp_path: Path) -> No
     assert running.expires_held is not None
     assert abs(running.expires_held - 3600 * MICROSECONDS) < MICROSECONDS
     [day] = listing.items
-    assert (day.seconds, day.micro) == (5430, bill(ended, ended.meter) + bill(limited, limited.meter))
+    assert (day.seconds, day.micro) == (5430, ended.bill(ended.meter) + limited.bill(limited.meter))

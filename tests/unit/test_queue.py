@@ -12,7 +12,8 @@ from tests.unit.test_store import a_container
 
 from cognitora_server.control.limits import HostCapacity
 from cognitora_server.control.queue import MOST_OVERTAKINGS, Queue
-from cognitora_server.domain.containers import Container, Resources
+from cognitora_server.domain.containers import Container
+from cognitora_server.domain.resources import Resources
 from cognitora_server.settings import load_settings
 
 

@@ -23,13 +23,13 @@ from cognitora_server.domain.containers import (
     Isolation,
     PortMapping,
     Reason,
-    Resources,
     Usage,
 )
 from cognitora_server.domain.errors import Conflict, NotFound
 from cognitora_server.domain.executions import Execution, ExecutionFilter, ExecutionStatus, Output
 from cognitora_server.domain.ids import new_id
 from cognitora_server.domain.pages import Page
+from cognitora_server.domain.resources import Resources
 from cognitora_server.store import Store
 from cognitora_server.store.database import sqlite_url
 from cognitora_server.store.migrate import config

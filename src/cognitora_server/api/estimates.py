@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..domain.containers import Resources
+from ..domain.resources import Resources
 from . import examples
 from .answers import JsonAnswer
 from .auth import Api, Caller

@@ -12,10 +12,11 @@ from typing import Protocol
 from ..domain.accounts import Authenticated
 from ..domain.audit import AuditEntry, AuditFilter
 from ..domain.clock import Clock
-from ..domain.containers import Container, ContainerChange, ContainerFilter, ContainerRequest, Resources
+from ..domain.containers import Container, ContainerChange, ContainerFilter, ContainerRequest
 from ..domain.credits import Cost
 from ..domain.executions import Execution, ExecutionFilter, ExecutionRequest
 from ..domain.pages import Listing, Page
+from ..domain.resources import Resources
 from ..domain.usage import UsageFilter, UsageReport
 from ..settings import Settings
 

@@ -9,7 +9,7 @@ from cognitora_server.domain.budgets import Month, budget_sentence
 from cognitora_server.domain.clock import MICROSECONDS, Clock, Steady
 from cognitora_server.domain.containers import ContainerStatus, End, Reason
 from cognitora_server.domain.credits import micro_credits
-from cognitora_server.domain.metering import Meter, bill
+from cognitora_server.domain.meters import Meter
 from cognitora_server.settings import Settings
 from cognitora_server.store import Store
 
@@ -63,5 +63,5 @@ def _waits(live: Live) -> bool:
 def _unwritten(live: Live, soon: Steady) -> int:
     container = live.container
     if container.started_at is None:
-        return bill(container, Meter(_MARGIN))  # it may start at any moment
-    return bill(container, meter_of(live, soon)) - bill(container, container.meter)
+        return container.bill(Meter(_MARGIN))  # it may start at any moment
+    return container.bill(meter_of(live, soon)) - container.bill(container.meter)

@@ -17,13 +17,13 @@ from cognitora_server.domain.containers import (
     ContainerType,
     End,
     Reason,
-    Resources,
 )
 from cognitora_server.domain.credits import Cost, cost
 from cognitora_server.domain.errors import Conflict
 from cognitora_server.domain.ids import CONTAINER, new_id
 from cognitora_server.domain.images import ImageReference
 from cognitora_server.domain.pages import Listing, Page
+from cognitora_server.domain.resources import Resources
 from cognitora_server.settings import Settings
 from cognitora_server.store import Store
 

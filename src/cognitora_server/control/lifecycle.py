@@ -17,7 +17,7 @@ from cognitora_server.domain.errors import CognitoraError, DriverError, GuestErr
 from cognitora_server.domain.executions import Execution, ExecutionStatus
 from cognitora_server.domain.ids import EXECUTION, new_id
 from cognitora_server.domain.images import Image, ImageError, ImageReference
-from cognitora_server.domain.metering import Meter, bill
+from cognitora_server.domain.meters import Meter
 from cognitora_server.drivers.base import Driver, Sandbox, SandboxExit, SandboxSpec
 from cognitora_server.guest import GuestClient, ProcessSpec
 from cognitora_server.settings import Settings
@@ -320,7 +320,7 @@ class Lifecycle:
         now = self._shop.clock.now()
         await self._live.change(status=end.status, end=end, completed_at=now, updated_at=now, progress=None)
         container = self._live.container
-        self._shop.metrics.ended(container, end, bill(container, container.meter) / MICRO)
+        self._shop.metrics.ended(container, end, container.bill(container.meter) / MICRO)
         self._live.ended.set()
         extra = {"account_id": container.account_id, "status": end.status, "reason": end.reason}
         _log.info("ended: %s", end.message or end.reason, extra=extra)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from datetime import datetime, timedelta
 
-from cognitora_server.domain.containers import MIB, ContainerRequest, Resources
+from cognitora_server.domain.containers import MIB, ContainerRequest
 from cognitora_server.domain.errors import InvalidRequest, NetworkingUnavailable, ResourcesUnavailable
+from cognitora_server.domain.resources import Resources
 from cognitora_server.settings import Settings
 
 

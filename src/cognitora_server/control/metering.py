@@ -10,7 +10,7 @@ from typing import Any
 from cognitora_server.domain.clock import MICROSECONDS, Clock, Steady
 from cognitora_server.domain.containers import Container, ContainerStatus, End, Reason
 from cognitora_server.domain.credits import micro_credits, seconds_affordable
-from cognitora_server.domain.metering import Meter, bill
+from cognitora_server.domain.meters import Meter
 from cognitora_server.store import Store
 
 from .live import Live
@@ -70,7 +70,7 @@ class Metering:
         limit = micro_credits(container.max_cost_credits)
         if container.budget_warned_at is not None or container.started_at is None:
             return
-        if bill(container, meter_of(live, self._clock.steady())) * 100 < limit * _WARNING_PERCENT:
+        if container.bill(meter_of(live, self._clock.steady())) * 100 < limit * _WARNING_PERCENT:
             return
         await live.change(budget_warned_at=self._clock.now())
         extra = {"container_id": container.id}

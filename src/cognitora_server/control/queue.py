@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heapreplace
 
-from cognitora_server.domain.containers import Container, Resources
+from cognitora_server.domain.containers import Container
+from cognitora_server.domain.resources import Resources
 
 from .limits import HostCapacity
 

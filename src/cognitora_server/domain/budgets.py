@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from .accounts import Account, AccountLimits
-from .containers import Resources
 from .credits import MICRO, Prices, cost, micro_credits
 from .errors import AccountLimitReached, BudgetExhausted, ResourcesUnavailable
+from .resources import Resources
 
 #: A container is only accepted if the account's budget still pays for it for so long.
 _WORTHWHILE_SECONDS = 2

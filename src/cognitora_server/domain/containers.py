@@ -8,8 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from .credits import MICRO, Prices
-from .metering import Meter, bill
+from .credits import MICRO, Prices, cost, micro_credits
+from .meters import Meter
+from .resources import Resources
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -81,16 +82,6 @@ class Isolation(StrEnum):
 
 #: Strongest first; `auto` takes the first that the host can really run.
 ISOLATION_BY_STRENGTH = tuple(Isolation)
-
-
-@dataclass(frozen=True, slots=True)
-class Resources:
-    """What a container may use. `cpu_cores` may be a fraction; `storage_gb` is GiB of writable disk."""
-
-    cpu_cores: float
-    memory_mb: int
-    storage_gb: int = 5
-    gpu_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,4 +225,9 @@ class Container:
     @property
     def cost(self) -> float:
         """What it has cost, in credits, until its meter was read: never more than its limit."""
-        return bill(self, self.meter) / MICRO
+        return self.bill(self.meter) / MICRO
+
+    def bill(self, meter: Meter) -> int:
+        """Return what it costs with its meter at `meter`, in millionths of a credit: never beyond its limit."""
+        total = cost(self.resources, meter.seconds, self.prices).micro
+        return min(total, micro_credits(self.max_cost_credits))

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .containers import Resources
+from .resources import Resources
 
 SECONDS_PER_HOUR = 3600
 

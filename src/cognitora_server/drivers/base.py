@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from cognitora_server.domain.containers import Isolation, Resources, Usage
+from cognitora_server.domain.containers import Isolation, Usage
 from cognitora_server.domain.images import Image
+from cognitora_server.domain.resources import Resources
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,12 @@ from cognitora_server.domain.containers import (
     Isolation,
     PortMapping,
     Reason,
-    Resources,
     Usage,
 )
 from cognitora_server.domain.credits import Prices
 from cognitora_server.domain.executions import Execution, ExecutionStatus
-from cognitora_server.domain.metering import Meter
+from cognitora_server.domain.meters import Meter
+from cognitora_server.domain.resources import Resources
 
 from .outputs import row_output
 

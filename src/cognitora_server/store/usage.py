@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, and_, bindparam, func, insert, select, upd
 
 from cognitora_server.domain.clock import Steady
 from cognitora_server.domain.containers import Container, ContainerStatus
-from cognitora_server.domain.metering import Charge, Meter, charges, shown_end
+from cognitora_server.domain.metering import Charge, charges, shown_end
+from cognitora_server.domain.meters import Meter
 from cognitora_server.domain.pages import Listing, Page
 from cognitora_server.domain.usage import UsageFilter, UsageGroup, UsageSum
 

@@ -24,14 +24,14 @@ from cognitora_server.domain.containers import (
     End,
     Isolation,
     Reason,
-    Resources,
 )
 from cognitora_server.domain.credits import Cost, Prices, cost
 from cognitora_server.domain.errors import IdempotencyConflict, NotFound, TooLarge
 from cognitora_server.domain.executions import Execution, ExecutionFilter, ExecutionRequest, ExecutionStatus, Output
 from cognitora_server.domain.ids import CONTAINER, EXECUTION, new_id
-from cognitora_server.domain.metering import Meter
+from cognitora_server.domain.meters import Meter
 from cognitora_server.domain.pages import Listing, Page
+from cognitora_server.domain.resources import Resources
 from cognitora_server.domain.usage import UsageFilter, UsageGroup, UsageReport, UsageSum
 from cognitora_server.settings import Settings
 

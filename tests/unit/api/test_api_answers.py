@@ -10,17 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from cognitora_server.domain.containers import (
-    ContainerRequest,
-    ContainerStatus,
-    End,
-    PortMapping,
-    Reason,
-    Resources,
-    Usage,
-)
+from cognitora_server.domain.containers import ContainerRequest, ContainerStatus, End, PortMapping, Reason, Usage
 from cognitora_server.domain.executions import ExecutionRequest, ExecutionStatus, Output
 from cognitora_server.domain.ids import new_id
+from cognitora_server.domain.resources import Resources
 
 from .fakes import NOW, Fakes, a_container, an_execution
 

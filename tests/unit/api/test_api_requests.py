@@ -15,10 +15,10 @@ from cognitora_server.domain.containers import (
     ContainerStatus,
     ContainerType,
     PortMapping,
-    Resources,
 )
 from cognitora_server.domain.executions import ExecutionFilter, ExecutionStatus
 from cognitora_server.domain.pages import Page
+from cognitora_server.domain.resources import Resources
 
 from .fakes import Fakes
 

@@ -7,7 +7,8 @@ from typing import Annotated, Self
 from pydantic import Field
 
 from ...domain.clock import MICROSECONDS
-from ...domain.containers import SECRET_SHOWN, Container, ContainerStatus, ContainerType, Isolation, Reason, Resources
+from ...domain.containers import SECRET_SHOWN, Container, ContainerStatus, ContainerType, Isolation, Reason
+from ...domain.resources import Resources
 from .base import CamelAnswer, Credits, Time
 
 

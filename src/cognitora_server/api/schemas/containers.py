@@ -16,9 +16,9 @@ from ...domain.containers import (
     ContainerStatus,
     ContainerType,
     PortMapping,
-    Resources,
 )
 from ...domain.images import MAX_REFERENCE_LENGTH
+from ...domain.resources import Resources
 from .base import (
     NO_NUL,
     Clean,

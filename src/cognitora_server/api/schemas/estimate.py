@@ -6,8 +6,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ...domain.containers import Resources
 from ...domain.credits import Cost
+from ...domain.resources import Resources
 from .base import Seconds, Whole, WireRequest
 from .containers import CpuCores, MemoryMb, StorageGb
 

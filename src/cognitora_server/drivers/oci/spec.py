@@ -7,7 +7,8 @@ import resource
 from pathlib import Path
 from typing import Any
 
-from cognitora_server.domain.containers import MIB, Resources
+from cognitora_server.domain.containers import MIB
+from cognitora_server.domain.resources import Resources
 from cognitora_server.drivers.base import SandboxSpec
 from cognitora_server.drivers.oci.layout import GUEST_AGENT, GUEST_FOLDER, GUEST_INBOX, SandboxFolder
 

@@ -15,10 +15,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cognitora_server.domain.containers import Resources
 from cognitora_server.domain.errors import CognitoraError
 from cognitora_server.domain.ids import CONTAINER, new_id
 from cognitora_server.domain.images import Image, ImageConfig
+from cognitora_server.domain.resources import Resources
 from cognitora_server.drivers.base import SandboxSpec
 from cognitora_server.drivers.oci.driver import OciDriver, OciHost
 from cognitora_server.drivers.oci.ready import ReadyFolders
