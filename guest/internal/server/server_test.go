@@ -204,6 +204,24 @@ func TestLifeOfAProcess(t *testing.T) {
 	})
 }
 
+func TestALastWriteHarmsNoRequestAfterIt(t *testing.T) {
+	both(t, func(t *testing.T, c *http.Client, id string) {
+		for i := range 60 {
+			path := fmt.Sprintf("/v1/processes/%s%d", id, i)
+			do(t, c, "POST", "/v1/processes", fmt.Sprintf(`{"id":"%s%d","argv":["cat"],"stdin":"pipe"}`, id, i))
+			do(t, c, "POST", path+"/stdin?eof=true", "x")
+			if _, body := do(t, c, "GET", path+"/wait", ""); !bytes.Contains(body, []byte(`"exit_code":0`)) {
+				t.Fatalf("after %d: %q", i, body)
+			}
+			status, body := do(t, c, "POST", path+"/stdin", "more")
+			wantCode(t, status, body, 409, "stdin_closed")
+			if status, body := do(t, c, "GET", path+"/wait", ""); status != 200 || len(body) == 0 {
+				t.Fatalf("after %d: %d %q", i, status, body)
+			}
+		}
+	})
+}
+
 func TestSignals(t *testing.T) {
 	both(t, func(t *testing.T, c *http.Client, id string) {
 		for i, signal := range []string{`"TERM"`, `"SIGTERM"`, `15`, `"15"`} {

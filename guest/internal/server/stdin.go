@@ -36,9 +36,13 @@ func (s *Server) processStdin(w http.ResponseWriter, r *http.Request) error {
 		return fault.New(409, "no_stdin", "The process %s was started without a stdin pipe: start it with stdin \"pipe\".", p.ID)
 	}
 	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	go cancelWhenUseless(ctx, cancel, w, r, p.Done())
+	cut := make(chan bool, 1)
+	go func() { cut <- cancelWhenUseless(ctx, cancel, w, r, p.Done()) }()
 	written, err := p.Stdin().Write(ctx, r.Body, eof)
+	cancel()
+	if <-cut && r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close") // the deadline was the connection's: its next requests would fail
+	}
 	if errors.Is(err, context.Canceled) || err != nil && !p.Running() {
 		return fault.New(409, "stdin_closed", "The process took %d bytes and then no more: it ended, or the client went.", written)
 	}
@@ -50,20 +54,21 @@ func (s *Server) processStdin(w http.ResponseWriter, r *http.Request) error {
 
 // cancelWhenUseless ends a write once the process has ended or the client is gone. net/http
 // notices the latter by itself only when it is reading, which a full pipe keeps it from.
-func cancelWhenUseless(ctx context.Context, cancel context.CancelFunc, w http.ResponseWriter, r *http.Request, done <-chan struct{}) {
+// It returns whether it has cut off the reading.
+func cancelWhenUseless(ctx context.Context, cancel context.CancelFunc, w http.ResponseWriter, r *http.Request, done <-chan struct{}) bool {
 	defer cancel()
 	ticker := time.NewTicker(goneCheck)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return false
 		case <-done:
 			_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
-			return
+			return true
 		case <-ticker.C:
 			if r.ProtoMajor == 1 && peerGone(r.Context()) {
-				return
+				return false
 			}
 		}
 	}
