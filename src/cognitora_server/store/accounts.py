@@ -10,13 +10,11 @@ from sqlalchemy import and_, func, select, update
 
 from cognitora_server.domain.accounts import Account, AccountLimits
 from cognitora_server.domain.budgets import Month, Standing
-from cognitora_server.domain.containers import ContainerStatus
 from cognitora_server.domain.errors import NotFound
 
 from .database import Database
+from .rows import UNENDED
 from .tables import accounts, containers, usage
-
-_OPEN = [status for status in ContainerStatus if not status.final]
 
 
 class AccountStore:
@@ -70,7 +68,7 @@ def standing(connection: Any, account_id: str, defaults: AccountLimits, now: dat
     account = Account(**connection.execute(select(accounts).where(accounts.c.id == account_id)).one()._mapping)
     cores, memory = (containers.c.resources[name].as_float() for name in ("cpu_cores", "memory_mb"))
     held = select(func.count(), func.coalesce(func.sum(cores), 0.0), func.coalesce(func.sum(memory), 0.0))
-    mine = and_(containers.c.account_id == account_id, containers.c.status.in_(_OPEN))
+    mine = and_(containers.c.account_id == account_id, containers.c.status.in_(UNENDED))
     count, cpu_cores, memory_mb = connection.execute(held.where(mine)).one()
     month = Month.of(now)
     limits, spent = account.limits_within(defaults), _spent(connection, account_id, month)

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, insert, select, update
 
 from cognitora_server.domain.accounts import AccountLimits
 from cognitora_server.domain.budgets import admit
-from cognitora_server.domain.containers import Container, ContainerFilter, ContainerStatus
+from cognitora_server.domain.containers import Container, ContainerFilter
 from cognitora_server.domain.executions import Execution
 from cognitora_server.domain.pages import Listing, Page
 
@@ -17,10 +17,9 @@ from .accounts import standing
 from .database import Database
 from .executions import insert_execution
 from .idempotency import made_by
-from .rows import container_of, container_size, container_values
+from .rows import UNENDED, container_of, container_size, container_values
 from .tables import containers
 
-_FINAL = [status for status in ContainerStatus if status.final]
 _NEXT = select(func.coalesce(func.max(containers.c.sequence), 0) + 1).scalar_subquery()
 
 
@@ -65,12 +64,12 @@ class ContainerStore:
         `execution` is remembered in the same transaction.
         """
         values = container_values(changes)
-        ends = values.get("status") in _FINAL
+        ends = "status" in changes and changes["status"] not in UNENDED
         if ends:
             values["secrets"] = None  # nothing runs any more that needs them
         statement = (
             update(containers)
-            .where(containers.c.id == container_id, containers.c.status.not_in(_FINAL))
+            .where(containers.c.id == container_id, containers.c.status.in_(UNENDED))
             .values(values)
             .returning(*containers.c)
         )
@@ -109,12 +108,12 @@ class ContainerStore:
 
     async def unfinished(self) -> tuple[Container, ...]:
         """Return every container that has not ended, in the order in which they were added."""
-        statement = select(containers).where(containers.c.status.not_in(_FINAL)).order_by(containers.c.sequence)
+        statement = select(containers).where(containers.c.status.in_(UNENDED)).order_by(containers.c.sequence)
         return tuple(map(container_of, await self._database.read(lambda c: c.execute(statement).all())))
 
 
 def _secrets_of(container_id: str) -> Select[Any]:
-    return select(containers.c.secrets).where(containers.c.id == container_id, containers.c.status.not_in(_FINAL))
+    return select(containers.c.secrets).where(containers.c.id == container_id, containers.c.status.in_(UNENDED))
 
 
 def _condition(account_id: str, wanted: ContainerFilter) -> ColumnElement[bool]:

@@ -8,16 +8,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, delete, func, select
 
-from cognitora_server.domain.containers import ContainerStatus
-
 from .database import Database
+from .rows import UNENDED
 from .tables import containers, executions, outputs
 
 #: A piece is no more than so many executions, or bytes.
 _PIECE_ROWS, _PIECE_BYTES = 200, 8 << 20
 _SUMMED_AT_ONCE = 1_000
 
-_OPEN = [status for status in ContainerStatus if not status.final]
 _ENDED = executions.c.completed_at.is_not(None)
 
 
@@ -95,7 +93,7 @@ _EXECUTIONS = select(executions.c.id, executions.c.size)
 
 
 def _of_living(before: datetime | None) -> Select[Any]:
-    living = select(containers.c.id).where(containers.c.status.in_(_OPEN))
+    living = select(containers.c.id).where(containers.c.status.in_(UNENDED))
     found = _EXECUTIONS.where(executions.c.container_id.in_(living), executions.c.main.is_(False), _ENDED)
     if before is not None:
         found = found.where(executions.c.completed_at < before)

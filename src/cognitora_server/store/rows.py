@@ -31,6 +31,9 @@ from .outputs import row_output
 #: What a row takes in the database, with its entries in indexes, beside the texts that differ in length (bytes).
 _CONTAINER_BYTES, _EXECUTION_BYTES = 2_000, 800
 
+#: The states of containers that have not ended.
+UNENDED = [status for status in ContainerStatus if not status.final]
+
 
 def container_values(changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return column values for fields of a container."""

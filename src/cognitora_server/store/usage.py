@@ -10,17 +10,15 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, bindparam, func, insert, select, update
 
 from cognitora_server.domain.clock import Steady
-from cognitora_server.domain.containers import Container, ContainerStatus
+from cognitora_server.domain.containers import Container
 from cognitora_server.domain.metering import Charge, charges, shown_end
 from cognitora_server.domain.meters import Meter
 from cognitora_server.domain.pages import Listing, Page
 from cognitora_server.domain.usage import UsageFilter, UsageGroup, UsageSum
 
 from .database import Database
-from .rows import container_of, container_values
+from .rows import UNENDED, container_of, container_values
 from .tables import containers, usage
-
-_OPEN = [status for status in ContainerStatus if not status.final]
 
 
 class UsageStore:
@@ -66,7 +64,7 @@ class UsageStore:
 
 
 def _open(connection: Any, ids: Collection[str]) -> list[Container]:
-    statement = select(containers).where(containers.c.id.in_(ids), containers.c.status.in_(_OPEN))
+    statement = select(containers).where(containers.c.id.in_(ids), containers.c.status.in_(UNENDED))
     return [container_of(row) for row in connection.execute(statement)]
 
 
